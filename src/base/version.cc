@@ -1,0 +1,7 @@
+#include "litesmith/version.h"
+
+namespace litesmith {
+
+const char* Version() { return LITESMITH_VERSION_STRING; }
+
+}  // namespace litesmith

@@ -1,0 +1,28 @@
+#ifndef LITESMITH_IMPORT_IMPORT_H_
+#define LITESMITH_IMPORT_IMPORT_H_
+
+#include <string>
+
+#include "base/status.h"
+#include "ir/graph.h"
+#include "litesmith/context.h"
+
+namespace litesmith {
+
+struct ImportOptions {
+  std::string weights;  // the .weights.h5 beside an architecture JSON
+};
+
+// Reads a model of any supported format, told apart by content (.tflite, .keras, .h5, .json + weights). The
+// graph satisfies Verify(); Keras models come unoptimised, with inputs and outputs in the source's order and
+// a -1 batch in shape_signature. Errors name the file.
+absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& options,
+                                  const Context& context);
+
+// The Keras part of it (src/import/keras).
+absl::StatusOr<Graph> ImportKeras(const std::string& path, const ImportOptions& options,
+                                  const Context& context);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_IMPORT_IMPORT_H_
