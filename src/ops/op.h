@@ -107,8 +107,9 @@ struct RunArgs {
 };
 
 // One node, made ready for its shapes: everything that does not depend on the values (multipliers, tables,
-// packed weights) is done. `run` may be called by one thread at a time; it allocates nothing. It fails only where
-// values can be wrong (an index beyond the table).
+// packed weights) is done. `run` keeps no state of its own and allocates nothing: clones of an executor call the same
+// kernel from several threads, each with its own memory. It fails only where values can be wrong (an index beyond
+// the table).
 struct Kernel {
   std::function<absl::Status(const RunArgs&)> run;
   size_t scratch_bytes = 0;
@@ -220,6 +221,8 @@ struct OpRecord {
   Gradient gradient = nullptr;
   // The result depends on more than the inputs (variables, random numbers): never folded or dropped.
   bool stateful = false;
+  // The result depends on the inputs' shapes alone (SHAPE, RANK): known as soon as they are.
+  bool shape_only = false;
 };
 
 // The record of a node's operator, null when litesmith knows none.
