@@ -1,0 +1,46 @@
+#include "runtime/arena.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace litesmith {
+namespace {
+
+size_t RoundUp(size_t bytes) {
+  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+}
+
+bool LiveTogether(const ArenaBlock& a, const ArenaBlock& b) {
+  return a.first <= b.last && b.first <= a.last;
+}
+
+}  // namespace
+
+size_t PlanArena(std::vector<ArenaBlock>* blocks) {
+  std::vector<size_t> order(blocks->size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return (*blocks)[a].bytes > (*blocks)[b].bytes; });
+  size_t total = 0;
+  std::vector<const ArenaBlock*> placed;  // by offset
+  for (size_t i : order) {
+    ArenaBlock& block = (*blocks)[i];
+    if (block.bytes == 0) continue;
+    const size_t wanted = RoundUp(block.bytes);
+    size_t offset = 0;
+    for (const ArenaBlock* other : placed) {
+      if (!LiveTogether(block, *other)) continue;
+      if (other->offset >= offset + wanted) break;
+      offset = std::max(offset, other->offset + RoundUp(other->bytes));
+    }
+    block.offset = offset;
+    total = std::max(total, offset + wanted);
+    auto at = std::upper_bound(
+        placed.begin(), placed.end(), &block,
+        [](const ArenaBlock* a, const ArenaBlock* b) { return a->offset < b->offset; });
+    placed.insert(at, &block);
+  }
+  return total;
+}
+
+}  // namespace litesmith
