@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what Litesmith is built with, on Debian 12 or Raspberry Pi OS bookworm. Does nothing where all of it
+# is there. With --ci also what the longer checks need (Clang, QEMU, the AArch64 compiler).
+set -euo pipefail
+
+packages=(
+  ca-certificates cmake ninja-build g++ pkg-config git python3
+  flatbuffers-compiler libflatbuffers-dev libabsl-dev libfmt-dev libhwy-dev libpthreadpool-dev
+  zlib1g-dev libzip-dev libjpeg-dev libpng-dev nlohmann-json3-dev libcli11-dev libcurl4
+  libgtest-dev libgmock-dev libbenchmark-dev
+)
+if [[ "${1:-}" == --ci ]]; then
+  packages+=(clang-14 libclang-rt-14-dev clang-format-14 qemu-user g++-aarch64-linux-gnu python3-venv)
+elif [[ $# -gt 0 ]]; then
+  echo "usage: scripts/setup.sh [--ci]" >&2
+  exit 2
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ "$status" == installed ]] || missing+=("$package")
+done
+if [[ ${#missing[@]} -eq 0 ]]; then
+  echo "setup: all packages are installed"
+  exit 0
+fi
+
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+  command -v sudo >/dev/null || { echo "setup: run as root, or install sudo" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "setup: installing ${missing[*]}"
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -q -y --no-install-recommends "${missing[@]}"
