@@ -38,6 +38,14 @@ inline Multiplier QuantizeMultiplier(double factor) {
   return {static_cast<int32_t>(fixed), shift};
 }
 
+// The integer nearest to x, ties away from zero. What does not fit becomes the lowest int32, as the x86
+// conversion makes it; so does NaN.
+inline int32_t RoundToInt32(double x) {
+  const double rounded = std::round(x);
+  if (!(rounded >= -0x1.0p31 && rounded < 0x1.0p31)) return std::numeric_limits<int32_t>::min();
+  return static_cast<int32_t>(rounded);
+}
+
 // round(a * b / 2^31), ties away from zero in the sense of gemmlowp, saturated at the one overflow.
 inline int32_t SaturatingRoundingDoublingHighMul(int32_t a, int32_t b) {
   if (a == b && a == std::numeric_limits<int32_t>::min()) {

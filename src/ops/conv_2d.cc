@@ -1,0 +1,335 @@
+#include <algorithm>
+#include <memory>
+
+#include "kernels/reference/conv.h"
+#include "kernels/reference/dynamic_range.h"
+#include "kernels/reference/stage.h"
+#include "ops/matrix_support.h"
+#include "ops/op_support.h"
+
+namespace litesmith {
+namespace {
+
+using reference::ConvGeometry;
+using reference::ConvOffsets;
+
+// CONV_2D and DEPTHWISE_CONV_2D differ in geometry, in the loop and in the rounding order of the
+// hybrid scales.
+enum class Kind { kFull, kDepthwise };
+
+template <typename Options>
+absl::StatusOr<ConvGeometry> FullGeometry(const Options& options, const Shape& input,
+                                          const Shape& filter) {
+  if (input.size() != 4 || filter.size() != 4) {
+    return Invalid("input and filter need 4 dimensions, they have {} and {}", input.size(),
+                   filter.size());
+  }
+  LS_ASSIGN_OR_RETURN(ConvGeometry g, WindowGeometry(options, input, filter));
+  g.filter_c = filter[3];
+  g.out_c = filter[0];
+  if (g.in_c <= 0 || g.filter_c <= 0 || g.out_c <= 0 || g.in_c % g.filter_c != 0 ||
+      g.out_c % (g.in_c / g.filter_c) != 0) {
+    return Invalid("a filter of shape {} does not fit an input of shape {}", ShapeString(filter),
+                   ShapeString(input));
+  }
+  return g;
+}
+
+template <typename Options>
+absl::StatusOr<ConvGeometry> DepthwiseGeometry(const Options& options, const Shape& input,
+                                               const Shape& filter) {
+  if (input.size() != 4 || filter.size() != 4) {
+    return Invalid("input and filter need 4 dimensions, they have {} and {}", input.size(),
+                   filter.size());
+  }
+  LS_ASSIGN_OR_RETURN(ConvGeometry g, WindowGeometry(options, input, filter));
+  g.filter_c = 1;
+  g.out_c = filter[3];
+  if (g.in_c <= 0 || g.out_c <= 0 || filter[0] != 1 || g.out_c % g.in_c != 0) {
+    return Invalid("a filter of shape {} does not fit an input of shape {}", ShapeString(filter),
+                   ShapeString(input));
+  }
+  return g;
+}
+
+absl::StatusOr<ConvGeometry> Geometry(const Node& node, const Shape& input, const Shape& filter) {
+  if (node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D) {
+    return DepthwiseGeometry(node.GetOptions<schema::DepthwiseConv2DOptionsT>(), input, filter);
+  }
+  return FullGeometry(node.GetOptions<schema::Conv2DOptionsT>(), input, filter);
+}
+
+absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
+  LS_RETURN_IF_ERROR(CheckOperands(args, 2, 3, 1));
+  LS_ASSIGN_OR_RETURN(const ConvGeometry g,
+                      Geometry(args.node, args.in(0).shape, args.in(1).shape));
+  Shape out = {g.batches, g.out_h, g.out_w, g.out_c};
+  LS_RETURN_IF_ERROR(CheckShape(out));
+  outputs->assign(1, std::move(out));
+  return absl::OkStatus();
+}
+
+// What a prepared node keeps: geometry, offsets, multipliers, unpacked weights.
+struct State {
+  Kind kind = Kind::kFull;
+  ConvGeometry g;
+  ConvOffsets offsets;
+  FloatRange range = {0, 0};
+  IntRange limits = {0, 0};
+  int32_t out_zero = 0;
+  std::vector<Multiplier> multipliers;
+  std::vector<float> channel_scales;  // hybrid; empty: in the row scales
+  float weight_scale = 1.0f;          // hybrid with one scale
+  std::vector<int8_t> unpacked;
+
+  const int8_t* weights(const RunArgs& args) const {
+    return unpacked.empty() ? args.in<int8_t>(1) : unpacked.data();
+  }
+};
+
+// All output rows, shared among the threads.
+template <typename Acc, typename In, typename Weight, typename Stage>
+void RunRows(const State& s, const ConvOffsets& offsets, const In* input, const Weight* weights,
+             const Stage& stage, ThreadPool* threads) {
+  const auto body = [&](size_t begin, size_t end) {
+    if (s.kind == Kind::kFull) {
+      reference::Convolve<Acc>(s.g, offsets, input, weights, begin, end, stage);
+    } else {
+      reference::ConvolveDepthwise<Acc>(s.g, offsets, input, weights, begin, end, stage);
+    }
+  };
+  ParallelFor(threads, size_t(s.g.batches) * s.g.out_h, 1, std::cref(body));
+}
+
+Kernel FloatKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
+                                      args.out<float>(0)};
+    RunRows<float>(*s, s->offsets, args.in<float>(0), args.in<float>(1), stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+template <typename Acc, typename In, typename Weight, typename Bias>
+Kernel IntegerKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    const reference::FixedPointStage<Bias, In> stage{
+        {args.in<Bias>(2), s->out_zero, s->limits.low, s->limits.high, args.out<In>(0)},
+        s->multipliers.data(),
+        1};
+    const Weight* weights = nullptr;
+    if constexpr (std::is_same_v<Weight, int8_t>) {
+      weights = s->weights(args);
+    } else {
+      weights = args.in<Weight>(1);
+    }
+    RunRows<Acc>(*s, s->offsets, args.in<In>(0), weights, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// Float activations, integer weights: each image is quantized as a whole, symmetric where the whole
+// filter has one scale (CONV_2D without groups), else asymmetric. Scratch: zero points, scales,
+// quantized input.
+Kernel HybridKernel(std::shared_ptr<const State> s) {
+  const size_t images = s->g.batches;
+  const size_t image_size = size_t(s->g.in_h) * s->g.in_w * s->g.in_c;
+  Kernel kernel;
+  kernel.scratch_bytes = images * (sizeof(int32_t) + sizeof(float) + image_size);
+  kernel.run = [s, images, image_size](const RunArgs& args) {
+    auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
+    auto* scales = reinterpret_cast<float*>(zeros + images);
+    auto* quantized = reinterpret_cast<int8_t*>(scales + images);
+    const auto* input = args.in<float>(0);
+    const bool symmetric = s->channel_scales.empty();
+    for (size_t i = 0; i < images; ++i) {
+      const float* from = input + i * image_size;
+      int8_t* to = quantized + i * image_size;
+      if (symmetric) {
+        scales[i] = reference::QuantizeSymmetric(from, image_size, to) * s->weight_scale;
+        zeros[i] = 0;
+      } else {
+        int32_t zero = 0;
+        scales[i] = reference::QuantizeAsymmetric(from, image_size, to, &zero);
+        zeros[i] = -zero;
+      }
+    }
+    ConvOffsets offsets;
+    offsets.per_image_input = zeros;
+    const reference::HybridStage stage{args.in<float>(2),
+                                       scales,
+                                       symmetric ? nullptr : s->channel_scales.data(),
+                                       1,
+                                       s->kind == Kind::kFull,
+                                       s->range.low,
+                                       s->range.high,
+                                       args.out<float>(0)};
+    RunRows<uint32_t>(*s, offsets, quantized, s->weights(args), stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+absl::Status PrepareHybrid(const PrepareArgs& args, State* s) {
+  const TensorView& weights = args.in(1);
+  LS_RETURN_IF_ERROR(CheckWeightQuant(weights, s->g.out_c, true));
+  LS_RETURN_IF_ERROR(CheckBias(args, 2, s->g.out_c, {schema::TensorType_FLOAT32}));
+  const std::vector<float>& scales = weights.quant->scale;
+  const bool one_scale =
+      std::all_of(scales.begin(), scales.end(), [&](float scale) { return scale == scales[0]; });
+  s->weight_scale = scales[0];
+  if (s->kind == Kind::kDepthwise || !one_scale || s->g.filter_c != s->g.in_c) {
+    s->channel_scales = scales;
+    s->channel_scales.resize(s->g.out_c, scales[0]);
+  }
+  return absl::OkStatus();
+}
+
+// Quantized activations. `bias32` is false for 64-bit accumulators.
+absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
+  const TensorView& input = args.in(0);
+  const TensorView& weights = args.in(1);
+  const bool per_tensor = input.type == schema::TensorType_UINT8;
+  LS_RETURN_IF_ERROR(CheckActivationQuant(input, "the input"));
+  LS_RETURN_IF_ERROR(CheckActivationQuant(args.out(0), "the output"));
+  LS_RETURN_IF_ERROR(CheckWeightQuant(weights, per_tensor ? 1 : s->g.out_c, !per_tensor));
+  std::vector<double> factors = ChannelFactors(input, weights, args.out(0), s->g.out_c);
+  if (per_tensor) {
+    std::fill(factors.begin(), factors.end(), TensorFactor(input, weights, args.out(0)));
+    s->offsets.weight = -weights.zero_point();
+  }
+  LS_ASSIGN_OR_RETURN(s->multipliers, QuantizeFactors(factors, wide));
+  s->offsets.input = -input.zero_point();
+  s->out_zero = args.out(0).zero_point();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Kernel> PrepareInt16(const PrepareArgs& args, State* s) {
+  LS_RETURN_IF_ERROR(
+      CheckBias(args, 2, s->g.out_c, {schema::TensorType_INT32, schema::TensorType_INT64}));
+  bool narrow = args.has(2) && args.in(2).type == schema::TensorType_INT32;
+  if (s->kind == Kind::kFull) {
+    const auto& options = args.node.GetOptions<schema::Conv2DOptionsT>();
+    LS_ASSIGN_OR_RETURN(narrow, AccumulatesIn32Bits(args, 2, options.quantized_bias_type));
+  } else if (narrow) {
+    return Unsupported("16-bit activations need a bias of type INT64");
+  }
+  LS_RETURN_IF_ERROR(PrepareInteger(args, !narrow, s));
+  auto state = std::make_shared<const State>(std::move(*s));
+  if (narrow) return IntegerKernel<uint32_t, int16_t, int8_t, int32_t>(state);
+  return IntegerKernel<uint64_t, int16_t, int8_t, int64_t>(state);
+}
+
+absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
+  const TensorType in = args.in(0).type;
+  const TensorType weights = args.in(1).type;
+  if (args.out(0).type != in) return NoKernel(args);
+  if (in == schema::TensorType_FLOAT32 && weights == schema::TensorType_FLOAT32) {
+    LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_FLOAT32}));
+    return FloatKernel(std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {
+    LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_INT32}));
+    LS_RETURN_IF_ERROR(PrepareInteger(args, false, &s));
+    return IntegerKernel<uint32_t, uint8_t, uint8_t, int32_t>(
+        std::make_shared<const State>(std::move(s)));
+  }
+  if (weights != schema::TensorType_INT8 && weights != schema::TensorType_INT4) {
+    return NoKernel(args);
+  }
+  if (weights == schema::TensorType_INT4) {
+    LS_ASSIGN_OR_RETURN(s.unpacked, UnpackWeights(args.in(1)));
+  }
+  if (in == schema::TensorType_FLOAT32) {
+    LS_RETURN_IF_ERROR(PrepareHybrid(args, &s));
+    return HybridKernel(std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_INT8) {
+    LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_INT32}));
+    LS_RETURN_IF_ERROR(PrepareInteger(args, false, &s));
+    return IntegerKernel<uint32_t, int8_t, int8_t, int32_t>(
+        std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_INT16) return PrepareInt16(args, &s);
+  return NoKernel(args);
+}
+
+absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
+  State s;
+  const bool depthwise = args.node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D;
+  s.kind = depthwise ? Kind::kDepthwise : Kind::kFull;
+  LS_ASSIGN_OR_RETURN(s.g, Geometry(args.node, args.in(0).shape, args.in(1).shape));
+  const schema::ActivationFunctionType activation =
+      depthwise ? args.node.GetOptions<schema::DepthwiseConv2DOptionsT>().fused_activation_function
+                : args.node.GetOptions<schema::Conv2DOptionsT>().fused_activation_function;
+  LS_ASSIGN_OR_RETURN(s.range, ActivationRange(activation));
+  if (args.out(0).type != schema::TensorType_FLOAT32) {
+    LS_ASSIGN_OR_RETURN(s.limits, QuantizedActivationRange(activation, args.out(0)));
+  }
+  LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, std::move(s)));
+  kernel.name = MatrixKernelName(args, 0, 1, depthwise ? "depthwise_conv_2d" : "conv_2d");
+  return kernel;
+}
+
+int ConvVersion(const VersionArgs& args) {
+  const auto& options = args.node.GetOptions<schema::Conv2DOptionsT>();
+  const bool int16 = args.in(0) == schema::TensorType_INT16;
+  if (int16 && options.quantized_bias_type != schema::TensorType_FLOAT32) return 8;
+  const bool shaped =
+      args.inputs.size() > 1 && args.inputs[0].rank() == 4 && args.inputs[1].rank() == 4;
+  if (shaped && args.inputs[0].shape[3] != args.inputs[1].shape[3]) return 6;
+  if (int16) return 4;
+  if (args.in(0) == schema::TensorType_INT8) return args.in(1) == schema::TensorType_INT4 ? 7 : 3;
+  if (args.in(0) == schema::TensorType_FLOAT32 && args.in(1) == schema::TensorType_INT8) {
+    return args.inputs[1].quant->per_channel() ? 5 : 2;
+  }
+  return 1;
+}
+
+int DepthwiseVersion(const VersionArgs& args) {
+  const auto& options = args.node.GetOptions<schema::DepthwiseConv2DOptionsT>();
+  if (args.in(0) == schema::TensorType_INT16) return 5;
+  if (args.in(0) == schema::TensorType_FLOAT32 && args.in(1) == schema::TensorType_INT8) {
+    return args.inputs[1].quant->per_channel() ? 6 : 4;
+  }
+  if (args.in(0) == schema::TensorType_INT8) return args.in(1) == schema::TensorType_INT4 ? 7 : 3;
+  return options.dilation_h_factor != 1 || options.dilation_w_factor != 1 ? 2 : 1;
+}
+
+OpRecord MakeRecord(schema::BuiltinOperator op, int weight_axis) {
+  OpRecord record;
+  record.op = op;
+  record.infer_shapes = Infer;
+  record.prepare = PrepareConv;
+  record.quant.int8 = record.quant.int16x8 = record.quant.dynamic = true;
+  record.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, weight_axis}, {Role::kBias, -1}};
+  return record;
+}
+
+}  // namespace
+
+const OpRecord& Conv2D() {
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_CONV_2D, 0);
+    r.names = {"Conv2D", "Conv2D", "Conv"};
+    r.version = ConvVersion;
+    return r;
+  }();
+  return record;
+}
+
+const OpRecord& DepthwiseConv2D() {
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_DEPTHWISE_CONV_2D, 3);
+    r.names = {"DepthwiseConv2D", "DepthwiseConv2dNative", "Conv"};
+    r.version = DepthwiseVersion;
+    return r;
+  }();
+  return record;
+}
+
+}  // namespace litesmith

@@ -1,0 +1,301 @@
+#include "kernels/reference/fully_connected.h"
+
+#include <memory>
+
+#include "kernels/reference/dynamic_range.h"
+#include "kernels/reference/stage.h"
+#include "ops/matrix_support.h"
+#include "ops/op_support.h"
+
+namespace litesmith {
+namespace {
+
+using schema::FullyConnectedOptionsT;
+
+// Input and weights as matrices: rows x depth and units x depth.
+struct Sizes {
+  size_t rows = 0;
+  int32_t depth = 0, units = 0;
+};
+
+absl::StatusOr<Sizes> MatrixSizes(const FullyConnectedOptionsT& options, const Shape& input,
+                                  const Shape& weights) {
+  if (weights.size() != 2)
+    return Invalid("the weights need 2 dimensions, they have {}", weights.size());
+  if (input.empty()) return Invalid("the input needs at least 1 dimension");
+  Sizes s;
+  s.units = weights[0];
+  s.depth = weights[1];
+  const int64_t elements = NumElements(input);
+  if (s.depth > 0 && elements % s.depth == 0) {
+    s.rows = static_cast<size_t>(elements / s.depth);
+  } else if (s.depth == 0 && input.back() == 0) {
+    s.rows = static_cast<size_t>(NumElements(Shape(input.begin(), input.end() - 1)));
+  } else {
+    return Invalid("an input of shape {} does not divide into rows of {}", ShapeString(input),
+                   s.depth);
+  }
+  if (options.keep_num_dims && input.back() != s.depth) {
+    return Invalid("keep_num_dims needs a last dimension of {}, the input is {}", s.depth,
+                   ShapeString(input));
+  }
+  return s;
+}
+
+absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
+  const auto& options = args.node.GetOptions<FullyConnectedOptionsT>();
+  if (options.weights_format != schema::FullyConnectedOptionsWeightsFormat_DEFAULT) {
+    return Unsupported("shuffled weights have no kernel");
+  }
+  LS_RETURN_IF_ERROR(CheckOperands(args, 2, 3, 1));
+  const Shape& input = args.in(0).shape;
+  LS_ASSIGN_OR_RETURN(const Sizes s, MatrixSizes(options, input, args.in(1).shape));
+  if (s.rows > INT32_MAX) return Invalid("the input has {} rows", s.rows);
+  Shape out = {static_cast<int32_t>(s.rows), s.units};
+  if (options.keep_num_dims) {
+    out = input;
+    out.back() = s.units;
+  }
+  LS_RETURN_IF_ERROR(CheckShape(out));
+  outputs->assign(1, std::move(out));
+  return absl::OkStatus();
+}
+
+struct State {
+  Sizes sizes;
+  int32_t in_offset = 0, weight_offset = 0, out_zero = 0;
+  FloatRange range = {0, 0};
+  IntRange limits = {0, 0};
+  bool fixed_point = false;
+  int32_t channel_stride = 0;  // of the factors or multipliers: 0 when one serves all units
+  std::vector<double> factors;
+  std::vector<Multiplier> multipliers;
+  std::vector<float> channel_scales;  // hybrid; empty: in the row scales
+  float weight_scale = 1.0f;
+  bool asymmetric = false;
+  std::vector<int8_t> unpacked;
+
+  template <typename Weight>
+  const Weight* weights(const RunArgs& args) const {
+    if constexpr (std::is_same_v<Weight, int8_t>) {
+      if (!unpacked.empty()) return unpacked.data();
+    }
+    return args.in<Weight>(1);
+  }
+};
+
+// All rows, shared among the threads.
+template <typename Acc, typename In, typename Weight, typename Stage>
+void RunRows(const State& s, const In* input, const Weight* weights, const int32_t* row_offsets,
+             const Stage& stage, ThreadPool* threads) {
+  const auto body = [&](size_t begin, size_t end) {
+    reference::MultiplyRows<Acc>(input, weights, s.sizes.depth, s.sizes.units, s.in_offset,
+                                 s.weight_offset, row_offsets, begin, end, stage);
+  };
+  ParallelFor(threads, s.sizes.rows, 1, std::cref(body));
+}
+
+Kernel FloatKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
+                                      args.out<float>(0)};
+    RunRows<float>(*s, args.in<float>(0), args.in<float>(1), nullptr, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+template <typename Acc, typename In, typename Weight, typename Bias>
+Kernel IntegerKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    const reference::IntegerOutput<Bias, In> output{args.in<Bias>(2), s->out_zero, s->limits.low,
+                                                    s->limits.high, args.out<In>(0)};
+    const Weight* weights = s->weights<Weight>(args);
+    if (s->fixed_point) {
+      const reference::FixedPointStage<Bias, In> stage{output, s->multipliers.data(),
+                                                       s->channel_stride};
+      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.threads);
+    } else {
+      const reference::DoubleStage<Bias, In> stage{output, s->factors.data(), s->channel_stride};
+      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.threads);
+    }
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// Float activations, integer weights: every row is quantized by itself. Scratch: zero points,
+// scales, quantized input.
+Kernel HybridKernel(std::shared_ptr<const State> s) {
+  const size_t rows = s->sizes.rows;
+  const size_t depth = s->sizes.depth;
+  Kernel kernel;
+  kernel.scratch_bytes = rows * (sizeof(int32_t) + sizeof(float) + depth);
+  kernel.run = [s, rows, depth](const RunArgs& args) {
+    auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
+    auto* scales = reinterpret_cast<float*>(zeros + rows);
+    auto* quantized = reinterpret_cast<int8_t*>(scales + rows);
+    const float* input = args.in<float>(0);
+    for (size_t r = 0; r < rows; ++r) {
+      int32_t zero = 0;
+      scales[r] = s->asymmetric ? reference::QuantizeAsymmetric(input + r * depth, depth,
+                                                                quantized + r * depth, &zero)
+                                : reference::QuantizeSymmetric(input + r * depth, depth,
+                                                               quantized + r * depth);
+      zeros[r] = -zero;
+      if (s->channel_scales.empty()) scales[r] *= s->weight_scale;
+    }
+    const reference::HybridStage stage{
+        args.in<float>(2),
+        scales,
+        s->channel_scales.empty() ? nullptr : s->channel_scales.data(),
+        1,
+        false,
+        s->range.low,
+        s->range.high,
+        args.out<float>(0)};
+    RunRows<uint32_t>(*s, quantized, s->weights<int8_t>(args), zeros, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
+  const TensorView& input = args.in(0);
+  const TensorView& weights = args.in(1);
+  const TensorView& output = args.out(0);
+  LS_RETURN_IF_ERROR(CheckActivationQuant(input, "the input"));
+  LS_RETURN_IF_ERROR(CheckActivationQuant(output, "the output"));
+  const bool per_channel = weights.quant->per_channel();
+  const bool packed = IsPacked(weights.type);
+  LS_RETURN_IF_ERROR(CheckWeightQuant(weights,
+                                      weights.type == schema::TensorType_UINT8 ? 1 : s->sizes.units,
+                                      per_channel || packed));
+  s->in_offset = -input.zero_point();
+  s->weight_offset = per_channel ? 0 : -weights.zero_point();
+  s->out_zero = output.zero_point();
+  s->channel_stride = per_channel ? 1 : 0;
+  s->factors = ChannelFactors(input, weights, output, per_channel ? s->sizes.units : 1);
+  if (!s->fixed_point) return absl::OkStatus();
+  if (!per_channel) s->factors[0] = TensorFactor(input, weights, output);
+  LS_ASSIGN_OR_RETURN(s->multipliers, QuantizeFactors(s->factors, wide));
+  return absl::OkStatus();
+}
+
+absl::Status PrepareHybrid(const PrepareArgs& args, State* s) {
+  const TensorView& weights = args.in(1);
+  LS_RETURN_IF_ERROR(CheckWeightQuant(weights, s->sizes.units, true));
+  LS_RETURN_IF_ERROR(CheckBias(args, 2, s->sizes.units, {schema::TensorType_FLOAT32}));
+  s->asymmetric = args.node.GetOptions<FullyConnectedOptionsT>().asymmetric_quantize_inputs;
+  s->weight_scale = weights.scale();
+  if (weights.quant->per_channel()) s->channel_scales = weights.quant->scale;
+  return absl::OkStatus();
+}
+
+template <typename Weight>
+absl::StatusOr<Kernel> PrepareInt16(const PrepareArgs& args, State* s) {
+  LS_RETURN_IF_ERROR(
+      CheckBias(args, 2, s->sizes.units, {schema::TensorType_INT32, schema::TensorType_INT64}));
+  const auto& options = args.node.GetOptions<FullyConnectedOptionsT>();
+  LS_ASSIGN_OR_RETURN(const bool narrow, AccumulatesIn32Bits(args, 2, options.quantized_bias_type));
+  // 16-bit weights always accumulate in 64 bits and requantize in fixed point.
+  constexpr bool kWideWeights = std::is_same_v<Weight, int16_t>;
+  if (kWideWeights) s->fixed_point = true;
+  LS_RETURN_IF_ERROR(PrepareInteger(args, kWideWeights || !narrow, s));
+  auto state = std::make_shared<const State>(std::move(*s));
+  if (kWideWeights && narrow) return IntegerKernel<uint64_t, int16_t, Weight, int32_t>(state);
+  if (narrow) return IntegerKernel<uint32_t, int16_t, Weight, int32_t>(state);
+  return IntegerKernel<uint64_t, int16_t, Weight, int64_t>(state);
+}
+
+absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
+  const TensorType in = args.in(0).type;
+  const TensorType weights = args.in(1).type;
+  if (args.out(0).type != in) return NoKernel(args);
+  if (in == schema::TensorType_FLOAT32 && weights == schema::TensorType_FLOAT32) {
+    LS_RETURN_IF_ERROR(CheckBias(args, 2, s.sizes.units, {schema::TensorType_FLOAT32}));
+    return FloatKernel(std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {
+    LS_RETURN_IF_ERROR(CheckBias(args, 2, s.sizes.units, {schema::TensorType_INT32}));
+    LS_RETURN_IF_ERROR(PrepareInteger(args, false, &s));
+    return IntegerKernel<uint32_t, uint8_t, uint8_t, int32_t>(
+        std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_INT16 && weights == schema::TensorType_INT16) {
+    return PrepareInt16<int16_t>(args, &s);
+  }
+  if (weights != schema::TensorType_INT8 && !IsPacked(weights)) return NoKernel(args);
+  if (IsPacked(weights)) {
+    LS_ASSIGN_OR_RETURN(s.unpacked, UnpackWeights(args.in(1)));
+  }
+  if (in == schema::TensorType_FLOAT32) {
+    LS_RETURN_IF_ERROR(PrepareHybrid(args, &s));
+    return HybridKernel(std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_INT8) {
+    LS_RETURN_IF_ERROR(CheckBias(args, 2, s.sizes.units, {schema::TensorType_INT32}));
+    LS_RETURN_IF_ERROR(PrepareInteger(args, false, &s));
+    return IntegerKernel<uint32_t, int8_t, int8_t, int32_t>(
+        std::make_shared<const State>(std::move(s)));
+  }
+  if (in == schema::TensorType_INT16) return PrepareInt16<int8_t>(args, &s);
+  return NoKernel(args);
+}
+
+absl::StatusOr<Kernel> PrepareFullyConnected(const PrepareArgs& args) {
+  const auto& options = args.node.GetOptions<FullyConnectedOptionsT>();
+  State s;
+  LS_ASSIGN_OR_RETURN(s.sizes, MatrixSizes(options, args.in(0).shape, args.in(1).shape));
+  LS_ASSIGN_OR_RETURN(s.range, ActivationRange(options.fused_activation_function));
+  if (args.out(0).type != schema::TensorType_FLOAT32) {
+    LS_ASSIGN_OR_RETURN(s.limits,
+                        QuantizedActivationRange(options.fused_activation_function, args.out(0)));
+  }
+  s.fixed_point = args.arithmetic == Arithmetic::kTflm;
+  LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, std::move(s)));
+  kernel.name = MatrixKernelName(args, 0, 1, "fully_connected");
+  return kernel;
+}
+
+int Version(const VersionArgs& args) {
+  const auto& options = args.node.GetOptions<FullyConnectedOptionsT>();
+  const TensorType in = args.in(0);
+  const TensorType weights = args.in(1);
+  if (weights == schema::TensorType_INT2) return 14;
+  if (in == schema::TensorType_INT16 && weights == schema::TensorType_INT4) return 13;
+  const bool hybrid = in == schema::TensorType_FLOAT32 && weights == schema::TensorType_INT8;
+  if (hybrid && args.inputs[1].quant->per_channel()) return 12;
+  if (in == schema::TensorType_INT16 && weights == schema::TensorType_INT8 &&
+      options.quantized_bias_type != schema::TensorType_FLOAT32) {
+    return 11;
+  }
+  if (in == schema::TensorType_INT8 && weights == schema::TensorType_INT4) return 10;
+  if (hybrid && options.asymmetric_quantize_inputs) return 9;
+  if (in == schema::TensorType_INT16) return 7;
+  if (args.inputs.size() == 2) return 6;
+  if (options.keep_num_dims) return 5;
+  if (in == schema::TensorType_INT8) return 4;
+  return hybrid ? 3 : 1;
+}
+
+}  // namespace
+
+const OpRecord& FullyConnected() {
+  static const OpRecord record = [] {
+    OpRecord r;
+    r.op = schema::BuiltinOperator_FULLY_CONNECTED;
+    r.names = {"Dense", "MatMul", "Gemm"};
+    r.infer_shapes = Infer;
+    r.prepare = PrepareFullyConnected;
+    r.version = Version;
+    r.quant.int8 = r.quant.int16x8 = r.quant.dynamic = true;
+    r.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, 0}, {Role::kBias, -1}};
+    return r;
+  }();
+  return record;
+}
+
+}  // namespace litesmith
