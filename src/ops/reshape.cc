@@ -141,6 +141,7 @@ OpRecord ValueRecord(schema::BuiltinOperator op, ForeignNames names, InferShapes
   OpRecord record =
       MovementRecord(op, names, infer_shapes, prepare, VersionOne, {{Role::kActivation}});
   record.quant.output = OutputRule::kIndex;
+  record.shape_only = true;
   return record;
 }
 
