@@ -7,18 +7,39 @@
 
 namespace litesmith {
 
-// Graph -> Graph, in place; each is one named rewrite in a file of its own and keeps Verify() true, names and
-// results (within float rounding where it says so). Returns whether anything changed.
+// Graph -> Graph, in place; each is one named rewrite in a file of its own and keeps Verify() true,
+// names and results (within float rounding where it says so). Returns whether anything changed.
+// Inputs, outputs, tensors of signatures, variables and stateful nodes are never touched, nor
+// anything in a graph that numbers its nodes in metadata ("model_control_dependencies"). REQUIRES:
+// Verify(*graph) was OK.
 
-absl::StatusOr<bool> FoldConstants(Graph* graph, const Context& context);
-absl::StatusOr<bool> FoldBatchNorm(Graph* graph);      // MUL/ADD/SUB of constants after conv, depthwise, FC
-absl::StatusOr<bool> FuseActivations(Graph* graph);    // RELU, RELU6, RELU_N1_TO_1 into the producer
-absl::StatusOr<bool> FusePadding(Graph* graph);        // PAD into a VALID conv or depthwise as SAME where equal
-absl::StatusOr<bool> SimplifyReshapes(Graph* graph);   // SHAPE-STRIDED_SLICE-PACK-RESHAPE to one RESHAPE …
-absl::StatusOr<bool> RemoveDeadCode(Graph* graph);     // unread nodes and tensors
+// Nodes of the main subgraph whose inputs are all constant become constants, as long as the file
+// does not grow by it. Weights behind DEQUANTIZE or DENSIFY stay packed unless `unpack_weights`:
+// then they become float32.
+absl::StatusOr<bool> FoldConstants(Graph* graph, const Context& context,
+                                   bool unpack_weights = false);
+
+// MUL, ADD and SUB of constants after a convolution, depthwise convolution or fully connected node
+// go into its weights and bias; before one too, where that is exact (no padding between). Results
+// differ by float rounding.
+absl::StatusOr<bool> FoldBatchNorm(Graph* graph);
+
+// RELU, RELU6 and RELU_N1_TO_1 into the fused activation of the node before.
+absl::StatusOr<bool> FuseActivations(Graph* graph);
+
+// PAD with zeros before a VALID convolution or depthwise convolution becomes SAME where that is
+// equal.
+absl::StatusOr<bool> FusePadding(Graph* graph);
+
+// SHAPE, STRIDED_SLICE, PACK, RESHAPE to one RESHAPE with a constant shape; chains of reshapes to
+// the last; reshapes to the same shape disappear.
+absl::StatusOr<bool> SimplifyReshapes(Graph* graph);
+
+// Nodes that nobody reads and tensors that nobody refers to; tensors are renumbered.
+absl::StatusOr<bool> RemoveDeadCode(Graph* graph);
 
 // All of them until nothing changes.
-absl::Status Optimise(Graph* graph, const Context& context);
+absl::Status Optimise(Graph* graph, const Context& context, bool unpack_weights = false);
 
 }  // namespace litesmith
 
