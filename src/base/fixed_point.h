@@ -31,8 +31,8 @@ inline Multiplier QuantizeMultiplier(double factor) {
     shift = 0;
     fixed = 0;
   }
-  if (shift > 30) {  // saturates
-    shift = 30;
+  if (shift > 31) {  // saturates: more than 32-bit operands can be shifted by
+    shift = 31;
     fixed = (int64_t{1} << 31) - 1;
   }
   return {static_cast<int32_t>(fixed), shift};
@@ -44,6 +44,12 @@ inline int32_t RoundToInt32(double x) {
   const double rounded = std::round(x);
   if (!(rounded >= -0x1.0p31 && rounded < 0x1.0p31)) return std::numeric_limits<int32_t>::min();
   return static_cast<int32_t>(rounded);
+}
+
+// x without its fraction; what does not fit becomes the lowest int32, as above.
+inline int32_t TruncateToInt32(double x) {
+  if (!(x > -0x1.0p31 - 1.0 && x < 0x1.0p31)) return std::numeric_limits<int32_t>::min();
+  return static_cast<int32_t>(x);
 }
 
 // round(a * b / 2^31), ties away from zero in the sense of gemmlowp, saturated at the one overflow.
@@ -72,6 +78,13 @@ Integer RoundingDivideByPowerOfTwo(Integer x, int exponent) {
   const auto remainder = static_cast<Integer>(x & mask);
   const auto threshold = static_cast<Integer>((mask >> 1) + (x < 0 ? 1 : 0));
   return static_cast<Integer>((x >> exponent) + (remainder > threshold ? 1 : 0));
+}
+
+// round((a + b) / 2), ties away from zero.
+template <typename Integer>
+Integer RoundingHalfSum(Integer a, Integer b) {
+  const int64_t sum = static_cast<int64_t>(a) + b;
+  return static_cast<Integer>((sum + (sum >= 0 ? 1 : -1)) / 2);
 }
 
 // x * 2^exponent, saturated. REQUIRES: 0 <= exponent < bits of Integer.

@@ -312,7 +312,7 @@ OpRecord MakeRecord(schema::BuiltinOperator op, int weight_axis) {
 
 }  // namespace
 
-const OpRecord& Conv2D() {
+const OpRecord& Conv2DOp() {
   static const OpRecord record = [] {
     OpRecord r = MakeRecord(schema::BuiltinOperator_CONV_2D, 0);
     r.names = {"Conv2D", "Conv2D", "Conv"};
@@ -322,7 +322,7 @@ const OpRecord& Conv2D() {
   return record;
 }
 
-const OpRecord& DepthwiseConv2D() {
+const OpRecord& DepthwiseConv2DOp() {
   static const OpRecord record = [] {
     OpRecord r = MakeRecord(schema::BuiltinOperator_DEPTHWISE_CONV_2D, 3);
     r.names = {"DepthwiseConv2D", "DepthwiseConv2dNative", "Conv"};

@@ -283,7 +283,7 @@ int Version(const VersionArgs& args) {
 
 }  // namespace
 
-const OpRecord& FullyConnected() {
+const OpRecord& FullyConnectedOp() {
   static const OpRecord record = [] {
     OpRecord r;
     r.op = schema::BuiltinOperator_FULLY_CONNECTED;

@@ -1,0 +1,156 @@
+#ifndef LITESMITH_KERNELS_REFERENCE_FIXED_MATH_H_
+#define LITESMITH_KERNELS_REFERENCE_FIXED_MATH_H_
+
+// exp, reciprocals, tanh and logistic of fixed-point numbers, the polynomials and Newton steps of
+// gemmlowp (Jacob and Warden, fixedpoint/). A raw value of type Raw with I integer bits stands for
+// raw * 2^(I - (bits of Raw - 1)). Freestanding.
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "base/fixed_point.h"
+
+namespace litesmith::reference {
+
+template <typename Raw>
+inline constexpr int kFixedBits = static_cast<int>(sizeof(Raw)) * 8 - 1;
+
+// Sums wrap as on LiteRT's machines.
+template <typename Raw>
+Raw FixedAdd(Raw a, Raw b) {
+  return static_cast<Raw>(static_cast<uint32_t>(int32_t{a}) + static_cast<uint32_t>(int32_t{b}));
+}
+template <typename Raw>
+Raw FixedSub(Raw a, Raw b) {
+  return static_cast<Raw>(static_cast<uint32_t>(int32_t{a}) - static_cast<uint32_t>(int32_t{b}));
+}
+template <typename Raw>
+Raw FixedMul(Raw a, Raw b) {
+  return SaturatingRoundingDoublingHighMul(a, b);
+}
+// 16-bit sums near 1 saturate.
+template <typename Raw>
+Raw FixedAddSaturating16(Raw a, Raw b) {
+  if constexpr (sizeof(Raw) == 2) {
+    const int32_t sum = int32_t{a} + b;
+    return static_cast<Raw>(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
+  } else {
+    return FixedAdd(a, b);
+  }
+}
+
+// A constant given for 32 bits.
+template <typename Raw>
+constexpr Raw FixedConstant(int32_t value) {
+  if constexpr (sizeof(Raw) == 4) {
+    return value;
+  } else {
+    return static_cast<Raw>(RoundingDivideByPowerOfTwo(value, 16));
+  }
+}
+
+// exp(a), a in [-1/4, 0) with no integer bits: Taylor's series around -1/8.
+template <typename Raw>
+Raw ExpNearZero(Raw a) {
+  const Raw constant = FixedConstant<Raw>(1895147668);  // exp(-1/8)
+  const Raw third = FixedConstant<Raw>(715827883);
+  const Raw x = FixedAdd<Raw>(a, Raw{1} << (kFixedBits<Raw> - 3));
+  const Raw x2 = FixedMul(x, x);
+  const Raw x3 = FixedMul(x2, x);
+  const Raw x4 = FixedMul(x2, x2);
+  const Raw quarter_x4 = RoundingDivideByPowerOfTwo(x4, 2);
+  const Raw tail =
+      RoundingDivideByPowerOfTwo(FixedAdd(FixedMul(FixedAdd(quarter_x4, x3), third), x2), 1);
+  return FixedAddSaturating16(constant, FixedMul(constant, FixedAdd(x, tail)));
+}
+
+// exp(a) with no integer bits, a <= 0 with kIntegerBits.
+template <int kIntegerBits, typename Raw>
+Raw ExpOfNegative(Raw a) {
+  constexpr int kFraction = kFixedBits<Raw> - kIntegerBits;
+  if (a == 0) return std::numeric_limits<Raw>::max();
+  if constexpr (kIntegerBits > 5) {
+    if (a < -(Raw{1} << (kFixedBits<Raw> - kIntegerBits + 5))) return 0;
+  }
+  constexpr Raw kQuarter = static_cast<Raw>(Raw{1} << (kFraction - 2));
+  const Raw reduced = FixedSub<Raw>(static_cast<Raw>(a & (kQuarter - 1)), kQuarter);
+  Raw result = ExpNearZero<Raw>(SaturatingShiftLeft(reduced, kIntegerBits));
+  const Raw remainder = FixedSub(reduced, a);
+  // exp(-2^e) for e = -2 .. 4.
+  constexpr int32_t kFactors[7] = {1672461947, 1302514674, 790015084, 290630308,
+                                   39332535,   720401,     242};
+  for (int i = 0; i < 7; ++i) {
+    const int exponent = i - 2;
+    if (kIntegerBits > exponent && ((int32_t{remainder} >> (kFraction + exponent)) & 1) != 0) {
+      result = FixedMul(result, FixedConstant<Raw>(kFactors[i]));
+    }
+  }
+  return result;
+}
+
+// Three Newton steps towards 2 / (1 + a), a in (0, 1); with 2 integer bits.
+template <typename Raw>
+Raw TwiceReciprocalOfOnePlus(Raw a) {
+  const Raw half_denominator = RoundingHalfSum(a, std::numeric_limits<Raw>::max());
+  const Raw start = FixedConstant<Raw>(1515870810);   // 48/17
+  const Raw slope = FixedConstant<Raw>(-1010580540);  // -32/17
+  constexpr Raw kOne = static_cast<Raw>(Raw{1} << (kFixedBits<Raw> - 2));
+  Raw x = FixedAdd(start, FixedMul(half_denominator, slope));
+  for (int i = 0; i < 3; ++i) {
+    const Raw error = FixedSub(kOne, FixedMul(half_denominator, x));
+    x = FixedAdd(x, SaturatingShiftLeft(FixedMul(x, error), 2));
+  }
+  return x;
+}
+
+// 1 / (1 + a) for a in (0, 1), no integer bits.
+template <typename Raw>
+Raw ReciprocalOfOnePlus(Raw a) {
+  return SaturatingShiftLeft(TwiceReciprocalOfOnePlus(a), 1);
+}
+
+// (1 - a) / (1 + a) for a in (0, 1), no integer bits.
+template <typename Raw>
+Raw OneMinusOverOnePlus(Raw a) {
+  constexpr Raw kOne = static_cast<Raw>(Raw{1} << (kFixedBits<Raw> - 2));
+  return SaturatingShiftLeft(FixedSub(TwiceReciprocalOfOnePlus(a), kOne), 2);
+}
+
+// tanh(a) with no integer bits, a with kIntegerBits.
+template <int kIntegerBits, typename Raw>
+Raw FixedTanh(Raw a) {
+  if (a == 0) return 0;
+  const Raw negative = a < 0 ? a : FixedSub(Raw{0}, a);
+  const Raw t = OneMinusOverOnePlus(ExpOfNegative<kIntegerBits + 1>(negative));
+  return a < 0 ? FixedSub(Raw{0}, t) : t;
+}
+
+// 1 / (1 + exp(-a)) with no integer bits.
+template <int kIntegerBits, typename Raw>
+Raw FixedLogistic(Raw a) {
+  if (a == 0) return FixedConstant<Raw>(1 << 30);
+  const Raw negative = a > 0 ? FixedSub(Raw{0}, a) : a;
+  const Raw positive_side = ReciprocalOfOnePlus(ExpOfNegative<kIntegerBits>(negative));
+  return a > 0 ? positive_side : FixedSub(std::numeric_limits<Raw>::max(), positive_side);
+}
+
+// 1 / x for x with `integer_bits`, as the result with no integer bits and the number of bits by
+// which x is above 1.
+struct FixedReciprocal {
+  int32_t value = 0;
+  int bits_over_unit = 0;
+};
+inline FixedReciprocal Reciprocal(int32_t x, int integer_bits) {
+  const auto bits = static_cast<uint32_t>(x);
+  const int headroom = bits == 0 ? 32 : __builtin_clz(bits);
+  FixedReciprocal out;
+  out.bits_over_unit = integer_bits - headroom;
+  const uint32_t shifted = headroom == 32 ? bits : bits << headroom;
+  out.value = ReciprocalOfOnePlus(static_cast<int32_t>(shifted - (uint32_t{1} << 31)));
+  return out;
+}
+
+}  // namespace litesmith::reference
+
+#endif  // LITESMITH_KERNELS_REFERENCE_FIXED_MATH_H_

@@ -1,0 +1,95 @@
+#ifndef LITESMITH_KERNELS_REFERENCE_SOFTMAX_H_
+#define LITESMITH_KERNELS_REFERENCE_SOFTMAX_H_
+
+// SOFTMAX over rows of `depth`. Freestanding.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "base/fixed_point.h"
+#include "kernels/reference/fixed_math.h"
+#include "kernels/reference/lookup.h"
+
+namespace litesmith::reference {
+
+inline void SoftmaxRow(const float* in, size_t depth, float beta, float* out) {
+  float most = std::numeric_limits<float>::lowest();
+  for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
+  float sum = 0.0f;
+  for (size_t c = 0; c < depth; ++c) {
+    out[c] = std::exp((in[c] - most) * beta);
+    sum += out[c];
+  }
+  for (size_t c = 0; c < depth; ++c) out[c] = out[c] / sum;
+}
+
+// Differences to the maximum become 5.26 fixed point by `scale` (input scale * beta); those below
+// `diff_min` count as nothing.
+struct SoftmaxScale {
+  Multiplier scale;
+  int32_t diff_min = 0;
+};
+
+// 8-bit input; 8- or 16-bit output of scale 2^-bits whose lowest value stands for 0.
+template <typename In, typename Out>
+void SoftmaxRow(const In* in, size_t depth, const SoftmaxScale& s, Out* out) {
+  constexpr int kSumBits = 12, kDiffBits = 5;
+  constexpr int32_t kLow = std::numeric_limits<Out>::min();
+  constexpr int32_t kHigh = std::numeric_limits<Out>::max();
+  In most = std::numeric_limits<In>::min();
+  for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
+  int32_t sum = 0;
+  for (size_t c = 0; c < depth; ++c) {
+    const int32_t diff = int32_t{in[c]} - most;
+    if (diff < s.diff_min) continue;
+    const int32_t scaled = MultiplyByQuantizedMultiplier(diff, s.scale);
+    sum = FixedAdd(sum, RoundingDivideByPowerOfTwo(ExpOfNegative<kDiffBits>(scaled), kSumBits));
+  }
+  const FixedReciprocal factor = Reciprocal(sum, kSumBits);
+  const int exponent = std::clamp(factor.bits_over_unit + 31 - int(sizeof(Out)) * 8, 0, 31);
+  for (size_t c = 0; c < depth; ++c) {
+    const int32_t diff = int32_t{in[c]} - most;
+    if (diff < s.diff_min) {
+      out[c] = static_cast<Out>(kLow);
+      continue;
+    }
+    const int32_t e = ExpOfNegative<kDiffBits>(MultiplyByQuantizedMultiplier(diff, s.scale));
+    const int32_t value = RoundingDivideByPowerOfTwo(FixedMul(factor.value, e), exponent);
+    out[c] = static_cast<Out>(std::clamp(FixedAdd(value, kLow), kLow, kHigh));
+  }
+}
+
+// int16 to int16 by two tables: exp over [-10, 0] and 1 / (1 + x) over [0, 1]. `scale` brings
+// differences to the first table's units. REQUIRES: depth <= 65536, so that the sum of exponentials
+// fits.
+inline void SoftmaxRow(const int16_t* in, size_t depth, Multiplier scale, const int16_t* exp_table,
+                       const int16_t* reciprocal_table, int16_t* out) {
+  int16_t most = std::numeric_limits<int16_t>::min();
+  for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
+  int32_t sum = 0;  // 16.15
+  for (size_t c = 0; c < depth; ++c) {
+    const int32_t scaled = MultiplyByQuantizedMultiplier(int32_t{in[c]} - most, scale);
+    const int32_t centred = std::clamp(FixedAdd(scaled, 32767), -32768, 32767);
+    out[c] = Lookup16(static_cast<int16_t>(centred), exp_table);
+    sum += out[c];
+  }
+  if (sum <= 0) return;  // an empty row
+  const int headroom = __builtin_clz(static_cast<uint32_t>(sum));
+  const auto mantissa = static_cast<int32_t>(((int64_t{sum} << (headroom - 1)) + (1 << 13)) >> 14);
+  // The table takes x = sum - 1 in [0, 1], centred.
+  const int32_t centred = std::clamp(mantissa - ((1 << 15) + (1 << 16)), -32768, 32767);
+  const int64_t reciprocal = Lookup16(static_cast<int16_t>(centred), reciprocal_table);
+  const int shift = 31 - headroom;
+  for (size_t c = 0; c < depth; ++c) {
+    const auto value =
+        static_cast<int32_t>((out[c] * reciprocal + (int64_t{1} << (shift - 1))) >> shift);
+    out[c] = static_cast<int16_t>(std::clamp(value, 0, 32767));
+  }
+}
+
+}  // namespace litesmith::reference
+
+#endif  // LITESMITH_KERNELS_REFERENCE_SOFTMAX_H_

@@ -1,0 +1,129 @@
+#include "kernels/reference/pool.h"
+#include "ops/elementwise.h"
+#include "ops/matrix_support.h"
+#include "ops/op_support.h"
+
+namespace litesmith {
+namespace {
+
+using reference::ConvGeometry;
+
+absl::StatusOr<ConvGeometry> PoolGeometry(const schema::Pool2DOptionsT& options,
+                                          const Shape& input) {
+  if (input.size() != 4) return Invalid("the input needs 4 dimensions, it has {}", input.size());
+  LS_ASSIGN_OR_RETURN(
+      const WindowPadding rows,
+      ComputePadding(options.padding, input[1], options.filter_height, options.stride_h, 1));
+  LS_ASSIGN_OR_RETURN(
+      const WindowPadding columns,
+      ComputePadding(options.padding, input[2], options.filter_width, options.stride_w, 1));
+  ConvGeometry g;
+  g.batches = input[0];
+  g.in_h = input[1];
+  g.in_w = input[2];
+  g.in_c = g.out_c = input[3];
+  g.filter_h = options.filter_height;
+  g.filter_w = options.filter_width;
+  g.stride_h = options.stride_h;
+  g.stride_w = options.stride_w;
+  g.out_h = rows.output;
+  g.out_w = columns.output;
+  g.pad_h = rows.before;
+  g.pad_w = columns.before;
+  return g;
+}
+
+absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
+  LS_RETURN_IF_ERROR(CheckOperands(args, 1, 1, 1));
+  LS_ASSIGN_OR_RETURN(
+      const ConvGeometry g,
+      PoolGeometry(args.node.GetOptions<schema::Pool2DOptionsT>(), args.in(0).shape));
+  Shape out = {g.batches, g.out_h, g.out_w, g.out_c};
+  LS_RETURN_IF_ERROR(CheckShape(out));
+  outputs->assign(1, std::move(out));
+  return absl::OkStatus();
+}
+
+template <typename T, typename Pool>
+Kernel PoolKernel(const ConvGeometry& g, const Pool& pool) {
+  Kernel kernel;
+  kernel.run = [g, pool](const RunArgs& args) {
+    const auto body = [&](size_t begin, size_t end) {
+      reference::PoolRows(g, args.in<T>(0), args.out<T>(0), begin, end, pool);
+    };
+    ParallelFor(args.threads, size_t(g.batches) * g.out_h, 1, std::cref(body));
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+template <typename T, typename Limit>
+Kernel MaxOrAverage(bool average, const ConvGeometry& g, Limit low, Limit high) {
+  if (average) return PoolKernel<T>(g, reference::AveragePool<T, Limit>{low, high});
+  return PoolKernel<T>(g, reference::MaxPool<T, Limit>{low, high});
+}
+
+absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const ConvGeometry& g) {
+  const bool average = args.node.op == schema::BuiltinOperator_AVERAGE_POOL_2D;
+  const auto activation = args.node.GetOptions<schema::Pool2DOptionsT>().fused_activation_function;
+  const TensorType type = args.in(0).type;
+  if (args.out(0).type != type) return NoKernel(args);
+  if (type == schema::TensorType_FLOAT32) {
+    LS_ASSIGN_OR_RETURN(const FloatRange range, ActivationRange(activation));
+    return MaxOrAverage<float>(average, g, range.low, range.high);
+  }
+  if (type != schema::TensorType_INT8 && type != schema::TensorType_UINT8 &&
+      type != schema::TensorType_INT16) {
+    return NoKernel(args);
+  }
+  LS_RETURN_IF_ERROR(CheckActivationQuant(args.in(0), "the input"));
+  LS_RETURN_IF_ERROR(CheckActivationQuant(args.out(0), "the output"));
+  LS_ASSIGN_OR_RETURN(const IntRange range, QuantizedActivationRange(activation, args.out(0)));
+  if (type == schema::TensorType_INT8)
+    return MaxOrAverage<int8_t>(average, g, range.low, range.high);
+  if (type == schema::TensorType_UINT8)
+    return MaxOrAverage<uint8_t>(average, g, range.low, range.high);
+  return MaxOrAverage<int16_t>(average, g, range.low, range.high);
+}
+
+absl::StatusOr<Kernel> PreparePool(const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(
+      const ConvGeometry g,
+      PoolGeometry(args.node.GetOptions<schema::Pool2DOptionsT>(), args.in(0).shape));
+  LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, g));
+  kernel.name = KernelName(args);
+  return kernel;
+}
+
+int Version(const VersionArgs& args) {
+  if (args.in(0) == schema::TensorType_INT16) return 3;
+  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+}
+
+OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names) {
+  OpRecord record;
+  record.op = op;
+  record.names = names;
+  record.infer_shapes = Infer;
+  record.prepare = PreparePool;
+  record.version = Version;
+  record.quant.int8 = record.quant.int16x8 = true;
+  record.quant.output = OutputRule::kSameAsInput;
+  return record;
+}
+
+}  // namespace
+
+const OpRecord& MaxPool2DOp() {
+  static const OpRecord record =
+      MakeRecord(schema::BuiltinOperator_MAX_POOL_2D, {"MaxPooling2D", "MaxPool", "MaxPool"});
+  return record;
+}
+
+const OpRecord& AveragePool2DOp() {
+  static const OpRecord record = MakeRecord(schema::BuiltinOperator_AVERAGE_POOL_2D,
+                                            {"AveragePooling2D", "AvgPool", "AveragePool"});
+  return record;
+}
+
+}  // namespace litesmith
