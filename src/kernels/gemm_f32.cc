@@ -1,0 +1,338 @@
+#include "kernels/gemm_f32.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm_f32.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace litesmith {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+// Tile sizes by registers: 32 of them with AVX-512 and NEON, 16 else. Two vectors of columns (four
+// on NEON, whose vectors are short) by as many rows as leave room for B and the broadcast element
+// of A.
+#if HWY_TARGET == HWY_AVX3
+constexpr size_t kRows = 12, kVectors = 2;
+#elif HWY_TARGET == HWY_NEON
+constexpr size_t kRows = 5, kVectors = 4;
+#elif HWY_TARGET == HWY_SCALAR
+constexpr size_t kRows = 4, kVectors = 2;
+#else
+constexpr size_t kRows = 6, kVectors = 2;
+#endif
+
+// B rows per block: two panels of one block fit the first-level cache.
+constexpr size_t kDepthBlock = 256;
+
+struct Tile {
+  const float* rows[kRows];
+  const float* columns[kVectors];
+  size_t k_stride;
+  const ptrdiff_t* taps;
+  size_t num_taps, run;
+  ptrdiff_t k_step, k_offset;
+  float* c;
+  size_t c_stride;
+  const float* bias;  // of the tile's first column, or null
+  bool load;          // start from what is in C
+  bool clamp;
+  float low, high;
+  size_t last;  // columns of the last vector, 1..Lanes
+};
+
+// `count` floats at p and zeros: never reads beyond them.
+template <bool kPartial>
+HWY_INLINE V LoadColumns(D d, const float* p, size_t count) {
+  if constexpr (!kPartial) return hn::LoadU(d, p);
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  return hn::MaskedLoad(hn::FirstN(d, count), d, p);
+#else
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)] = {};
+  for (size_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return hn::Load(d, lanes);
+#endif
+}
+
+HWY_INLINE void StoreColumns(D d, V v, float* p, size_t count) {
+  if (count == hn::Lanes(d)) {
+    hn::StoreU(v, d, p);
+    return;
+  }
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  hn::BlendedStore(v, hn::FirstN(d, count), d, p);
+#else
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(v, d, lanes);
+  for (size_t i = 0; i < count; ++i) p[i] = lanes[i];
+#endif
+}
+
+HWY_INLINE V LoadUpTo(D d, const float* p, size_t count) {
+  return count == hn::Lanes(d) ? hn::LoadU(d, p) : LoadColumns<true>(d, p, count);
+}
+
+// kPartial: the last vector of B may not be read beyond `last` columns.
+template <size_t kM, size_t kN, bool kPartial>
+void RunTile(const Tile& t) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V acc[kM][kN];
+#pragma GCC unroll 16
+  for (size_t v = 0; v < kN; ++v) {
+    const size_t count = v + 1 == kN ? t.last : lanes;
+    if (t.load) {
+#pragma GCC unroll 16
+      for (size_t m = 0; m < kM; ++m) {
+        acc[m][v] = LoadUpTo(d, t.c + m * t.c_stride + v * lanes, count);
+      }
+    } else {
+      const V start = t.bias != nullptr ? LoadUpTo(d, t.bias + v * lanes, count) : hn::Zero(d);
+#pragma GCC unroll 16
+      for (size_t m = 0; m < kM; ++m) acc[m][v] = start;
+    }
+  }
+  const float* rows[kM];
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m) rows[m] = t.rows[m];
+  const float* columns[kN];
+#pragma GCC unroll 16
+  for (size_t v = 0; v < kN; ++v) columns[v] = t.columns[v];
+  size_t at_b = 0;
+  for (size_t tap = 0; tap < t.num_taps; ++tap) {
+    ptrdiff_t at = (t.taps != nullptr ? t.taps[tap] : 0) + t.k_offset;
+    for (size_t r = 0; r < t.run; ++r) {
+      V b[kN];
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kN; ++v) {
+        b[v] = kPartial && v + 1 == kN ? LoadColumns<kPartial>(d, columns[v] + at_b, t.last)
+                                       : hn::LoadU(d, columns[v] + at_b);
+      }
+#pragma GCC unroll 16
+      for (size_t m = 0; m < kM; ++m) {
+        const V a = hn::Set(d, rows[m][at]);
+#pragma GCC unroll 16
+        for (size_t v = 0; v < kN; ++v) acc[m][v] = hn::MulAdd(a, b[v], acc[m][v]);
+      }
+      at += t.k_step;
+      at_b += t.k_stride;
+    }
+  }
+  if (t.clamp) {
+    const V low = hn::Set(d, t.low), high = hn::Set(d, t.high);
+#pragma GCC unroll 16
+    for (size_t m = 0; m < kM; ++m) {
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kN; ++v) {
+        // Max and Min would lose a NaN on some instruction sets.
+        const V x = acc[m][v];
+        const V above = hn::IfThenElse(hn::Lt(x, low), low, x);
+        acc[m][v] = hn::IfThenElse(hn::Gt(above, high), high, above);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kN; ++v) {
+      StoreColumns(d, acc[m][v], t.c + m * t.c_stride + v * lanes, v + 1 == kN ? t.last : lanes);
+    }
+  }
+}
+
+using TileFunction = void (*)(const Tile&);
+
+struct TileTable {
+  TileFunction run[kRows][kVectors][2];
+};
+
+template <size_t kM, size_t kN>
+void FillRow(TileTable* table) {
+  table->run[kM - 1][kN - 1][0] = RunTile<kM, kN, false>;
+  table->run[kM - 1][kN - 1][1] = RunTile<kM, kN, true>;
+  if constexpr (kN > 1) FillRow<kM, kN - 1>(table);
+}
+template <size_t kM>
+void Fill(TileTable* table) {
+  FillRow<kM, kVectors>(table);
+  if constexpr (kM > 1) Fill<kM - 1>(table);
+}
+
+const TileTable& Tiles() {
+  static const TileTable table = [] {
+    TileTable t;
+    Fill<kRows>(&t);
+    return t;
+  }();
+  return table;
+}
+
+// Steps through A's row starts.
+struct RowCursor {
+  const GemmLeft* a;
+  size_t x, y;
+  const float* image;
+
+  RowCursor(const GemmLeft& left, size_t m) : a(&left) {
+    x = m % left.width;
+    const size_t rest = m / left.width;
+    y = rest % left.height;
+    image = left.data + static_cast<ptrdiff_t>(rest / left.height) * left.image_stride;
+  }
+  const float* Next() {
+    const float* row =
+        image + static_cast<ptrdiff_t>(y) * a->row_stride + static_cast<ptrdiff_t>(x) * a->step;
+    if (++x == a->width) {
+      x = 0;
+      if (++y == a->height) {
+        y = 0;
+        image += a->image_stride;
+      }
+    }
+    return row;
+  }
+};
+
+struct Block {
+  const GemmLeft* a;
+  const GemmRight* b;
+  const GemmResult* c;
+  size_t m_begin, m_end, n_begin, n_end;
+};
+
+// One block of C for one range of k: `taps` of them from first_tap, elements [r_begin, r_begin +
+// run) of each.
+void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin, size_t run,
+              bool first, bool last) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  const TileTable& tiles = Tiles();
+  const GemmRight& b = *block.b;
+  const size_t k_begin = first_tap * block.a->run + r_begin;
+  Tile t;
+  t.k_stride = b.k_stride;
+  t.taps = block.a->taps == nullptr ? nullptr : block.a->taps + first_tap;
+  t.num_taps = taps;
+  t.run = run;
+  t.k_step = block.a->k_step;
+  t.k_offset = static_cast<ptrdiff_t>(r_begin) * block.a->k_step;
+  t.c_stride = block.c->stride;
+  t.load = !first || block.c->accumulate;
+  t.low = block.c->low;
+  t.high = block.c->high;
+  t.clamp = last && (t.low > -std::numeric_limits<float>::infinity() ||
+                     t.high < std::numeric_limits<float>::infinity());
+  for (size_t n = block.n_begin; n < block.n_end; n += kVectors * lanes) {
+    const size_t columns = std::min(kVectors * lanes, block.n_end - n);
+    const size_t vectors = (columns + lanes - 1) / lanes;
+    t.last = columns - (vectors - 1) * lanes;
+    const bool partial = t.last < lanes && !b.packed;
+    for (size_t v = 0; v < vectors; ++v) {
+      const size_t column = n + v * lanes;
+      t.columns[v] = b.data + column / kGemmPanel * b.panel_stride + column % kGemmPanel +
+                     k_begin * b.k_stride;
+    }
+    t.bias = block.c->bias == nullptr ? nullptr : block.c->bias + n;
+    RowCursor cursor(*block.a, block.m_begin);
+    for (size_t m = block.m_begin; m < block.m_end; m += kRows) {
+      const size_t rows = std::min(kRows, block.m_end - m);
+      for (size_t i = 0; i < rows; ++i) t.rows[i] = cursor.Next();
+      t.c = block.c->data + m * block.c->stride + n;
+      tiles.run[rows - 1][vectors - 1][partial ? 1 : 0](t);
+    }
+  }
+}
+
+void RunBlock(const GemmLeft& a, const GemmRight& b, const GemmResult& c, size_t m_begin,
+              size_t m_end, size_t n_begin, size_t n_end) {
+  const Block block{&a, &b, &c, m_begin, m_end, n_begin, n_end};
+  if (a.depth() == 0 || a.run > kDepthBlock) {
+    for (size_t tap = 0; tap < a.num_taps; ++tap) {
+      size_t r = 0;
+      do {
+        const size_t run = std::min(kDepthBlock, a.run - r);
+        RunDepth(block, tap, 1, r, run, tap == 0 && r == 0,
+                 tap + 1 == a.num_taps && r + run == a.run);
+        r += run;
+      } while (r < a.run);
+    }
+    return;
+  }
+  const size_t step = std::max<size_t>(1, kDepthBlock / a.run);
+  for (size_t tap = 0; tap < a.num_taps; tap += step) {
+    const size_t taps = std::min(step, a.num_taps - tap);
+    RunDepth(block, tap, taps, 0, a.run, tap == 0, tap + taps == a.num_taps);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith {
+namespace {
+
+HWY_EXPORT(RunBlock);
+
+// Blocks of C are the units of parallel work; multiples of every tile's rows and of the panel.
+constexpr size_t kBlockRows = 120;
+constexpr size_t kBlockColumns = 128;
+// Multiply-adds below which a second thread costs more than it brings (some microseconds).
+constexpr size_t kSerialWork = 1 << 18;
+
+}  // namespace
+
+void PackRowMajor(const float* b, size_t k, size_t n, size_t stride, float* packed) {
+  for (size_t begin = 0; begin < n; begin += kGemmPanel) {
+    const size_t columns = std::min(kGemmPanel, n - begin);
+    for (size_t row = 0; row < k; ++row) {
+      const float* from = b + row * stride + begin;
+      std::fill(std::copy(from, from + columns, packed), packed + kGemmPanel, 0.0f);
+      packed += kGemmPanel;
+    }
+  }
+}
+
+void PackTransposed(const float* b, size_t k, size_t n, size_t stride, float* packed) {
+  for (size_t begin = 0; begin < n; begin += kGemmPanel) {
+    const size_t columns = std::min(kGemmPanel, n - begin);
+    if (columns < kGemmPanel) std::fill(packed, packed + kGemmPanel * k, 0.0f);
+    for (size_t row = 0; row < k; ++row) {
+      for (size_t i = 0; i < columns; ++i) packed[i] = b[(begin + i) * stride + row];
+      packed += kGemmPanel;
+    }
+  }
+}
+
+void GemmF32(size_t m, size_t n, const GemmLeft& a, const GemmRight& b, const GemmResult& c,
+             ThreadPool* threads) {
+  if (m == 0 || n == 0) return;
+  const size_t row_blocks = (m + kBlockRows - 1) / kBlockRows;
+  const size_t column_blocks = (n + kBlockColumns - 1) / kBlockColumns;
+  const auto run = HWY_DYNAMIC_DISPATCH(RunBlock);
+  const auto body = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const size_t row = i % row_blocks * kBlockRows;
+      const size_t column = i / row_blocks * kBlockColumns;
+      run(a, b, c, row, std::min(row + kBlockRows, m), column, std::min(column + kBlockColumns, n));
+    }
+  };
+  const bool serial = m * n * a.depth() < kSerialWork;
+  ParallelFor(serial ? nullptr : threads, row_blocks * column_blocks, 1, std::cref(body));
+}
+
+int64_t GemmTargets() { return HWY_TARGETS; }
+
+}  // namespace litesmith
+#endif  // HWY_ONCE
