@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Cross-compiles for AArch64 and runs the arithmetic's tests under QEMU, so that the NEON code is tested on
+# machines without it. Needs scripts/setup.sh --ci.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+as_root=()
+[[ $(id -u) -eq 0 ]] || as_root=(sudo)
+packages=(libabsl-dev libfmt-dev libhwy-dev zlib1g-dev libzip-dev libjpeg-dev libpng-dev libgtest-dev
+          libgmock-dev libflatbuffers-dev)
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package:arm64" 2>/dev/null || true)
+  [[ "$status" == installed ]] || missing+=("$package:arm64")
+done
+if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+  "${as_root[@]}" dpkg --add-architecture arm64
+  "${as_root[@]}" apt-get update -q
+fi
+if [[ ${#missing[@]} -gt 0 ]]; then
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+
+# Debian's libpthreadpool-dev cannot be installed for two architectures at once: unpack it beside the build.
+sysroot=$PWD/build-aarch64/sysroot
+if [[ ! -e $sysroot/usr/include/pthreadpool.h ]]; then
+  mkdir -p "$sysroot/packages"
+  (cd "$sysroot/packages" && apt-get download -q libpthreadpool-dev:arm64 libpthreadpool0:arm64 libfxdiv-dev)
+  for deb in "$sysroot"/packages/*.deb; do dpkg -x "$deb" "$sysroot"; done
+fi
+library=$(find "$sysroot" -name 'libpthreadpool.so' | head -n 1)
+
+cmake -S . -B build-aarch64 -G Ninja -DCMAKE_BUILD_TYPE=Release -DLITESMITH_BUILD_TESTS=ON \
+  -DLITESMITH_WERROR=ON -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake \
+  -DPTHREADPOOL_LIBRARY="$library" -DCMAKE_EXE_LINKER_FLAGS="-Wl,-rpath,$(dirname "$library")"
+
+# The rooms whose results depend on the processor; the others are plain C++ that the native stages test.
+programs=()
+for room in base kernels ops runtime quantize train; do
+  [[ -d tests/$room ]] && programs+=("litesmith_test_$room")
+done
+cmake --build build-aarch64 --target "${programs[@]}"
+ctest --test-dir build-aarch64 --output-on-failure -j "$(nproc)" \
+  -R "^($(IFS='|'; echo "${programs[*]#litesmith_test_}"))\$"
