@@ -1,0 +1,198 @@
+#include "runtime/executor.h"
+
+#include <cstring>
+#include <thread>
+
+#include "tests/graph_builder.h"
+#include "tests/testing.h"
+
+namespace litesmith {
+namespace {
+
+using testing::GraphBuilder;
+using ::testing::HasSubstr;
+
+std::unique_ptr<Executor> Make(const Graph& graph, ExecutorOptions options = {}) {
+  auto executor = Executor::Create(std::make_shared<const Graph>(graph), options);
+  EXPECT_OK(executor);
+  return executor.ok() ? std::move(*executor) : nullptr;
+}
+
+void SetInput(Executor* executor, size_t i, const std::vector<float>& values) {
+  ASSERT_EQ(executor->input(i).size(), values.size() * sizeof(float));
+  std::memcpy(executor->input(i).data(), values.data(), values.size() * sizeof(float));
+}
+
+std::vector<float> Floats(std::span<const std::byte> bytes) {
+  std::vector<float> out(bytes.size() / sizeof(float));
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+// x -> relu -> (+1) -> (*2), and x read again at the end: in-place must not destroy x.
+Graph Chain() {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {-1, 3});
+  const int32_t relu = b.Op(schema::BuiltinOperator_RELU, "relu", {x}, {1, 3});
+  const int32_t one = b.Floats("one", {1}, {1.0f});
+  const int32_t two = b.Floats("two", {1}, {2.0f});
+  const int32_t plus = b.Op(schema::BuiltinOperator_ADD, "plus", {relu, one}, {1, 3},
+                            Options(schema::AddOptionsT{}));
+  const int32_t times = b.Op(schema::BuiltinOperator_MUL, "times", {plus, two}, {1, 3},
+                             Options(schema::MulOptionsT{}));
+  b.Output(
+      b.Op(schema::BuiltinOperator_ADD, "sum", {times, x}, {1, 3}, Options(schema::AddOptionsT{})));
+  return b.graph();
+}
+
+TEST(ExecutorTest, RunsAChainAndKeepsItsInput) {
+  auto executor = Make(Chain());
+  ASSERT_NE(executor, nullptr);
+  for (int run = 0; run < 3; ++run) {
+    if (run == 0) SetInput(executor.get(), 0, {-1.0f, 0.0f, 2.0f});
+    ASSERT_OK(executor->Run());
+    EXPECT_EQ(Floats(executor->output(0)), (std::vector<float>{1.0f, 2.0f, 8.0f}));
+  }
+}
+
+TEST(ExecutorTest, ABatchOfMinusOneTakesTheGivenSize) {
+  auto executor = Make(Chain(), {.input_shapes = {{2, 3}}});
+  ASSERT_NE(executor, nullptr);
+  SetInput(executor.get(), 0, {0, 1, 2, 3, 4, 5});
+  ASSERT_OK(executor->Run());
+  EXPECT_EQ(executor->output_shape(0), (Shape{2, 3}));
+  EXPECT_EQ(Floats(executor->output(0)), (std::vector<float>{2, 5, 8, 11, 14, 17}));
+}
+
+TEST(ExecutorTest, AFixedDimensionRefusesAnotherSize) {
+  auto executor =
+      Executor::Create(std::make_shared<const Graph>(Chain()), {.input_shapes = {{2, 4}}});
+  ASSERT_FALSE(executor.ok());
+  EXPECT_THAT(std::string(Message(executor.status())),
+              HasSubstr("'x' takes the shape [-1, 3], not [2, 4]"));
+}
+
+TEST(ExecutorTest, KeepAllKeepsEveryValue) {
+  const Graph graph = Chain();
+  auto executor = Make(graph, {.keep_all = true});
+  ASSERT_NE(executor, nullptr);
+  SetInput(executor.get(), 0, {-1.0f, 0.0f, 2.0f});
+  ASSERT_OK(executor->Run());
+  const std::vector<std::vector<float>> wanted = {{0, 0, 2}, {1, 1, 3}, {2, 2, 6}, {1, 2, 8}};
+  for (size_t n = 0; n < 4; ++n) {
+    EXPECT_EQ(Floats(executor->tensor(graph.main().nodes[n].outputs[0])), wanted[n]);
+  }
+}
+
+TEST(ExecutorTest, ConstantsAreFolded) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1});
+  const int32_t sum =
+      b.Op(schema::BuiltinOperator_ADD, "constant",
+           {b.Floats("a", {1}, {1}), b.Floats("b", {1}, {2})}, {1}, Options(schema::AddOptionsT{}));
+  b.Output(b.Op(schema::BuiltinOperator_ADD, "y", {x, sum}, {1}, Options(schema::AddOptionsT{})));
+  auto executor = Make(b.graph());
+  ASSERT_NE(executor, nullptr);
+  EXPECT_EQ(executor->kernel_name(0), "");
+  EXPECT_NE(executor->kernel_name(1), "");
+  SetInput(executor.get(), 0, {4});
+  ASSERT_OK(executor->Run());
+  EXPECT_EQ(Floats(executor->output(0)), (std::vector<float>{7}));
+}
+
+// RESHAPE to a shape that is an input: known at run time only.
+Graph ReshapeToInput() {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {6});
+  const int32_t shape = b.Input("shape", {2}, schema::TensorType_INT32);
+  const int32_t y = b.Op(schema::BuiltinOperator_RESHAPE, "y", {x, shape}, {1, 1});
+  b.Output(b.Op(schema::BuiltinOperator_RELU, "z", {y}, {1, 1}));
+  return b.graph();
+}
+
+TEST(ExecutorTest, ShapesMayDependOnValues) {
+  auto executor = Make(ReshapeToInput());
+  ASSERT_NE(executor, nullptr);
+  SetInput(executor.get(), 0, {-1, 1, -2, 2, -3, 3});
+  for (const auto& dims : {std::vector<int32_t>{2, 3}, {6, 1}, {3, -1}}) {
+    std::memcpy(executor->input(1).data(), dims.data(), 8);
+    ASSERT_OK(executor->Run());
+    EXPECT_EQ(executor->output_shape(0), (Shape{dims[0], 6 / dims[0]}));
+    EXPECT_EQ(Floats(executor->output(0)), (std::vector<float>{0, 1, 0, 2, 0, 3}));
+  }
+  const int32_t wrong[] = {4, 4};
+  std::memcpy(executor->input(1).data(), wrong, 8);
+  const absl::Status status = executor->Run();
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("RESHAPE 'y' (node 0)"));
+}
+
+TEST(ExecutorTest, ClonesRunIndependently) {
+  auto first = Make(Chain());
+  ASSERT_NE(first, nullptr);
+  ASSERT_OK_AND_ASSIGN(auto second, first->Clone());
+  SetInput(first.get(), 0, {1, 1, 1});
+  SetInput(second.get(), 0, {2, 2, 2});
+  ASSERT_OK(first->Run());
+  ASSERT_OK(second->Run());
+  EXPECT_EQ(Floats(first->output(0)), (std::vector<float>{5, 5, 5}));
+  EXPECT_EQ(Floats(second->output(0)), (std::vector<float>{8, 8, 8}));
+}
+
+TEST(ExecutorTest, AnOperatorWithoutKernelIsNamed) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1});
+  const int32_t y = b.Op(schema::BuiltinOperator_CUSTOM, "mystery", {x}, {1});
+  b.graph().main().nodes[0].custom_code = "Strange";
+  b.Output(y);
+  auto executor = Executor::Create(std::make_shared<const Graph>(b.graph()), {});
+  ASSERT_FALSE(executor.ok());
+  EXPECT_THAT(std::string(Message(executor.status())), HasSubstr("Strange 'mystery' (node 0)"));
+}
+
+TEST(ExecutorTest, MoreMemoryThanAllowedIsAnError) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1 << 20});
+  b.Output(b.Op(schema::BuiltinOperator_RELU, "y", {x}, {1 << 20}));
+  auto executor =
+      Executor::Create(std::make_shared<const Graph>(b.graph()), {.memory_budget = 1 << 20});
+  ASSERT_FALSE(executor.ok());
+  EXPECT_THAT(std::string(Message(executor.status())), HasSubstr("MB allowed"));
+}
+
+TEST(ExecutorTest, ObserverSeesEveryNodeAndCancelStops) {
+  auto executor = Make(Chain());
+  ASSERT_NE(executor, nullptr);
+  std::vector<size_t> seen;
+  executor->SetObserver([&](size_t node) { seen.push_back(node); });
+  ASSERT_OK(executor->Run());
+  EXPECT_EQ(seen, (std::vector<size_t>{0, 1, 2, 3}));
+  std::atomic<bool> cancel = true;
+  Context context;
+  context.cancel = &cancel;
+  EXPECT_TRUE(absl::IsCancelled(executor->Run(&context)));
+}
+
+TEST(ExecutorTest, AnInputMayBeAnOutput) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {2});
+  b.Output(x);
+  auto executor = Make(b.graph());
+  ASSERT_NE(executor, nullptr);
+  SetInput(executor.get(), 0, {3, 4});
+  ASSERT_OK(executor->Run());
+  EXPECT_EQ(Floats(executor->output(0)), (std::vector<float>{3, 4}));
+}
+
+TEST(InferAllShapesTest, FollowsTheInputs) {
+  ASSERT_OK_AND_ASSIGN(const InferredShapes out, InferAllShapes(Chain(), {{5, 3}}));
+  const Graph graph = Chain();
+  for (const Node& node : graph.main().nodes) {
+    EXPECT_EQ(out.shapes[static_cast<size_t>(node.outputs[0])], (Shape{5, 3}));
+  }
+  ASSERT_OK_AND_ASSIGN(const InferredShapes unknown, InferAllShapes(ReshapeToInput(), {}));
+  EXPECT_FALSE(unknown.known[static_cast<size_t>(ReshapeToInput().main().nodes[0].outputs[0])]);
+}
+
+}  // namespace
+}  // namespace litesmith
