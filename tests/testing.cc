@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -17,7 +18,8 @@ std::string Environment(const char* name) {
 struct ScratchRoot {
   std::string path;
   ScratchRoot() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "litesmith_test_XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "litesmith_test_XXXXXX").string();
     const char* made = ::mkdtemp(pattern.data());
     if (made == nullptr) std::abort();
     path = made;
@@ -42,6 +44,12 @@ std::string SharedDir() {
 }
 
 std::string Program() { return Environment("LITESMITH_PROGRAM"); }
+
+std::vector<int> ThreadCounts(std::vector<int> wanted) {
+  if (Environment("LITESMITH_TEST_THREADS") != "1") return wanted;
+  std::fprintf(stderr, "skipped: more than one thread (LITESMITH_TEST_THREADS=1)\n");
+  return {1};
+}
 
 std::string TempDir() {
   static const ScratchRoot root;

@@ -7,14 +7,15 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace litesmith::testing {
 
-// The folder with golden files, models and data: $LITESMITH_SHARED, else ../shared beside the source tree.
-// Empty when there is none.
+// The folder with golden files, models and data: $LITESMITH_SHARED, else ../shared beside the
+// source tree. Empty when there is none.
 std::string SharedDir();
 
 // $LITESMITH_PROGRAM: the command under test.
@@ -24,6 +25,10 @@ std::string SourceDir();
 // A fresh folder for the running test, removed when the test program ends.
 std::string TempDir();
 
+// The wanted numbers of threads; only 1 of them where $LITESMITH_TEST_THREADS is 1 (emulators that
+// cannot start threads), said on standard error.
+std::vector<int> ThreadCounts(std::vector<int> wanted);
+
 inline const absl::Status& StatusOf(const absl::Status& s) { return s; }
 template <typename T>
 const absl::Status& StatusOf(const absl::StatusOr<T>& s) {
@@ -32,14 +37,14 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& s) {
 
 }  // namespace litesmith::testing
 
-#define ASSERT_OK(expr)                                                         \
-  do {                                                                          \
-    const auto& ls_value_ = (expr);                                             \
+#define ASSERT_OK(expr)                                                                  \
+  do {                                                                                   \
+    const auto& ls_value_ = (expr);                                                      \
     ASSERT_TRUE(ls_value_.ok()) << ::litesmith::testing::StatusOf(ls_value_).ToString(); \
   } while (false)
-#define EXPECT_OK(expr)                                                         \
-  do {                                                                          \
-    const auto& ls_value_ = (expr);                                             \
+#define EXPECT_OK(expr)                                                                  \
+  do {                                                                                   \
+    const auto& ls_value_ = (expr);                                                      \
     EXPECT_TRUE(ls_value_.ok()) << ::litesmith::testing::StatusOf(ls_value_).ToString(); \
   } while (false)
 
@@ -54,8 +59,9 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& s) {
 #define LS_TEST_CONCAT_(a, b) LS_TEST_CONCAT_INNER_(a, b)
 
 // Ends the test as skipped, visibly, where a clone has no shared folder.
-#define REQUIRE_SHARED()                                                                         \
-  if (::litesmith::testing::SharedDir().empty())                                                 \
-  GTEST_SKIP() << "skipped: no shared folder (set LITESMITH_SHARED); its golden files were not compared"
+#define REQUIRE_SHARED()                         \
+  if (::litesmith::testing::SharedDir().empty()) \
+  GTEST_SKIP()                                   \
+      << "skipped: no shared folder (set LITESMITH_SHARED); its golden files were not compared"
 
 #endif  // LITESMITH_TESTS_TESTING_H_

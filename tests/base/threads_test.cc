@@ -9,7 +9,7 @@ namespace litesmith {
 namespace {
 
 TEST(ThreadPoolTest, EveryItemOnce) {
-  for (int threads : {1, 2, 5}) {
+  for (int threads : testing::ThreadCounts({1, 2, 5})) {
     ThreadPool pool(threads);
     for (size_t count : {0u, 1u, 2u, 7u, 100u, 1001u}) {
       for (size_t grain : {1u, 3u, 1000u}) {
