@@ -29,7 +29,7 @@ TEST(FixedPointTest, QuantizeMultiplierAtItsEdges) {
   EXPECT_EQ(one.shift, 1);
   EXPECT_EQ(QuantizeMultiplier(1e-30).multiplier, 0);
   EXPECT_EQ(QuantizeMultiplier(1e30).multiplier, kMax);
-  EXPECT_EQ(QuantizeMultiplier(1e30).shift, 30);
+  EXPECT_EQ(QuantizeMultiplier(1e30).shift, 31);
 }
 
 TEST(FixedPointTest, HighMulSaturatesItsOneOverflow) {
