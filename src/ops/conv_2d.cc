@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "kernels/conv_f32.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
@@ -107,6 +108,32 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
     const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
                                       args.out<float>(0)};
     RunRows<float>(*s, s->offsets, args.in<float>(0), args.in<float>(1), stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// The GEMM. Constant weights are packed here, others at every run.
+Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
+  auto packed = std::make_shared<std::vector<float>>();
+  if (weights != nullptr) {
+    packed->resize(PackedConvFloats(s->g));
+    PackConvF32(s->g, weights, packed->data());
+  }
+  const size_t conv_bytes = (ConvF32ScratchBytes(s->g) + 63) / 64 * 64;
+  Kernel kernel;
+  kernel.scratch_bytes =
+      conv_bytes + (weights != nullptr ? 0 : PackedConvFloats(s->g) * sizeof(float));
+  kernel.run = [s, packed, conv_bytes](const RunArgs& args) {
+    const float* panels = packed->data();
+    if (packed->empty()) {
+      auto* here = reinterpret_cast<float*>(args.scratch + conv_bytes);
+      PackConvF32(s->g, args.in<float>(1), here);
+      panels = here;
+    }
+    const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
+                            false};
+    ConvF32(s->g, args.in<float>(0), panels, out, args.scratch, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -230,7 +257,10 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (args.out(0).type != in) return NoKernel(args);
   if (in == schema::TensorType_FLOAT32 && weights == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_FLOAT32}));
-    return FloatKernel(std::make_shared<const State>(std::move(s)));
+    auto state = std::make_shared<const State>(std::move(s));
+    const bool packed =
+        args.mode == KernelMode::kBest && state->kind == Kind::kFull && ConvF32Fits(state->g);
+    return packed ? PackedFloatKernel(state, args.in(1).As<float>()) : FloatKernel(state);
   }
   if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_INT32}));

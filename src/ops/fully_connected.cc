@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "kernels/gemm_f32.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
 #include "ops/matrix_support.h"
@@ -101,6 +102,33 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
     const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
                                       args.out<float>(0)};
     RunRows<float>(*s, args.in<float>(0), args.in<float>(1), nullptr, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// The GEMM. Constant weights are packed here, others at every run.
+Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
+  const auto depth = static_cast<size_t>(s->sizes.depth);
+  const auto units = static_cast<size_t>(s->sizes.units);
+  auto packed = std::make_shared<std::vector<float>>();
+  if (weights != nullptr) {
+    packed->resize(PackedFloats(depth, units));
+    PackTransposed(weights, depth, units, depth, packed->data());
+  }
+  Kernel kernel;
+  kernel.scratch_bytes = weights != nullptr ? 0 : PackedFloats(depth, units) * sizeof(float);
+  kernel.run = [s, packed, depth, units](const RunArgs& args) {
+    const float* panels = packed->data();
+    if (packed->empty()) {
+      auto* here = reinterpret_cast<float*>(args.scratch);
+      PackTransposed(args.in<float>(1), depth, units, depth, here);
+      panels = here;
+    }
+    const GemmResult out{args.out<float>(0), units,        args.in<float>(2), false,
+                         s->range.low,       s->range.high};
+    GemmF32(s->sizes.rows, units, GemmLeft::RowMajor(args.in<float>(0), depth, depth),
+            GemmRight::Packed(panels, depth), out, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -216,7 +244,9 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (args.out(0).type != in) return NoKernel(args);
   if (in == schema::TensorType_FLOAT32 && weights == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.sizes.units, {schema::TensorType_FLOAT32}));
-    return FloatKernel(std::make_shared<const State>(std::move(s)));
+    auto state = std::make_shared<const State>(std::move(s));
+    if (args.mode == KernelMode::kBest) return PackedFloatKernel(state, args.in(1).As<float>());
+    return FloatKernel(state);
   }
   if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.sizes.units, {schema::TensorType_INT32}));
