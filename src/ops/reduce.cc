@@ -261,6 +261,12 @@ absl::StatusOr<Kernel> PrepareByOperator(const PrepareArgs& args, const ReduceGe
     case schema::BuiltinOperator_MEAN:
       return PrepareMean(args, g);
     case schema::BuiltinOperator_SUM:
+      // LiteRT's reference kernel takes the bytes of int8 tensors for uint8 (its optimised one and
+      // tflite-micro do not). Its int16 sums read and write half of each tensor: nothing to be
+      // equal to.
+      if (type == schema::TensorType_INT8 && args.arithmetic == Arithmetic::kLitert) {
+        return QuantizedSumKernel<uint8_t>(args, g);
+      }
       if (small) return PrepareMean(args, g);
       break;
     case schema::BuiltinOperator_REDUCE_PROD:
