@@ -36,7 +36,7 @@ TEST(ConvF32, AgreesWithTheReferenceLoop) {
       std::vector<float> packed(PackedConvFloats(g));
       PackConvF32(g, w.data(), packed.data());
       std::vector<float> first;
-      for (int threads : {1, 3}) {
+      for (int threads : testing::ThreadCounts({1, 3})) {
         ThreadPool pool(threads);
         std::vector<std::byte> scratch(ConvF32ScratchBytes(g));
         ConvF32(g, x.data(), packed.data(), {actual.data(), bias.data(), 0.0f, 6.0f, false},

@@ -159,7 +159,7 @@ TEST(GemmF32, ThreadsDoNotChangeABit) {
     const Problem p{250, 150, 400};
     const std::vector<float> a = RandomFloats(p.m * p.k, 6), b = RandomFloats(p.k * p.n, 7);
     std::vector<float> first;
-    for (int threads : {1, 2, 3, 7}) {
+    for (int threads : testing::ThreadCounts({1, 2, 3, 7})) {
       ThreadPool pool(threads);
       std::vector<float> c(p.m * p.n);
       GemmResult result;
