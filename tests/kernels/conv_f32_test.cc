@@ -12,6 +12,7 @@
 #include "kernels/reference/stage.h"
 #include "tests/kernels/conv_cases.h"
 #include "tests/kernels/targets.h"
+#include "tests/testing.h"
 
 namespace litesmith {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "tests/kernels/targets.h"
+#include "tests/testing.h"
 
 namespace litesmith {
 namespace {
