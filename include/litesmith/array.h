@@ -31,6 +31,9 @@ enum class ElementType : int8_t {
   kInt4 = 17,
   kBfloat16 = 18,
   kInt2 = 19,
+  kUint4 = 20,
+  kFloat8E4M3Fn = 21,
+  kFloat8E5M2 = 22,
 };
 
 // "FLOAT32", "INT8" …: TFLite's word for the type.

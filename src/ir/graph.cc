@@ -20,7 +20,7 @@ std::string SignatureName(const Graph& graph, bool input, int32_t tensor) {
 
 // Bits of one element; 0 where elements have no fixed size.
 size_t TypeBits(TensorType type) {
-  if (type == schema::TensorType_INT4) return 4;
+  if (type == schema::TensorType_INT4 || type == schema::TensorType_UINT4) return 4;
   if (type == schema::TensorType_INT2) return 2;
   return TypeSize(type) * 8;
 }

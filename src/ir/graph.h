@@ -72,7 +72,7 @@ struct Tensor {
   bool is_variable = false;
   std::shared_ptr<const schema::SparsityParametersT> sparsity;
   std::vector<std::shared_ptr<const schema::VariantSubTypeT>> variant_tensors;
-  uint32_t external_buffer = 0;  // number of an external buffer group entry, kept as read
+  uint32_t external_buffer = 0;  // id of an entry of Graph::external_buffers; 0: none
   std::string source;            // name in the source model, when it differs from `name`
 
   bool is_constant() const { return !data.empty(); }
@@ -154,6 +154,7 @@ struct Signature {
   std::string key;  // "serving_default"
   std::vector<SignatureEntry> inputs, outputs;
   int32_t subgraph = 0;
+  std::string deprecated_tag;  // kept as read
 };
 
 struct Metadata {
@@ -167,6 +168,10 @@ struct Graph {
   std::vector<Subgraph> subgraphs;  // the first is the main one
   std::vector<Signature> signatures;
   std::vector<Metadata> metadata;
+  std::vector<Blob> legacy_metadata;  // the buffers of the old `metadata_buffer` list, kept as read
+  // Constants in other files: kept as read, their bytes are not loaded.
+  std::vector<std::string> external_groups;
+  std::vector<std::shared_ptr<const schema::ExternalBufferT>> external_buffers;
 
   Subgraph& main() { return subgraphs.front(); }
   const Subgraph& main() const { return subgraphs.front(); }
@@ -185,6 +190,9 @@ std::string OperatorName(const Node& node);
 
 // "CONV_2D 'conv1' (node 3)": how messages name a node.
 std::string NodeLabel(const Subgraph& subgraph, size_t index);
+
+// The subgraphs that a node runs (IF, WHILE, CALL_ONCE, composites …), as its options name them, unchecked.
+std::vector<int32_t> CalledSubgraphs(const Node& node);
 
 // Which node of the subgraph makes each tensor (-1: none), and which nodes read it (in order, once each).
 struct Uses {

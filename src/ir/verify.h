@@ -11,6 +11,8 @@ namespace litesmith {
 // quantization parameters finite, positive and as many as the dimension they lie on, zero points within the
 // type, signatures and subgraph references in range, no subgraph calling itself. Errors name subgraph, node or
 // tensor. Says nothing about what an operator makes of its inputs: that is the operator record's shape inference.
+// A tensor with `sparsity` is exempt from the size rule, one with `external_buffer` counts as having a value: who
+// reads values refuses both.
 absl::Status Verify(const Graph& graph);
 
 }  // namespace litesmith

@@ -1,8 +1,9 @@
 #ifndef LITESMITH_TFLITE_NOTES_H_
 #define LITESMITH_TFLITE_NOTES_H_
 
-// LITESMITH_METADATA: what litesmith notes in the files it writes, as JSON: the version, the recipe and the
-// preprocessing ("mean", "std", "labels") that are later commands' defaults for the file, and source names.
+// LITESMITH_METADATA: what litesmith notes in the files it writes, as JSON: the version, the recipe
+// and the preprocessing ("mean", "std", "labels") that are later commands' defaults for the file,
+// and source names.
 
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,8 @@
 #ifndef LITESMITH_TFLITE_TFLITE_H_
 #define LITESMITH_TFLITE_TFLITE_H_
 
-// .tflite bytes <-> Graph. What this schema does not know of a newer file is refused by name, never dropped.
+// .tflite bytes <-> Graph. What this schema does not know of a newer file is refused by name, never
+// dropped.
 
 #include <memory>
 #include <span>
@@ -18,10 +19,10 @@ namespace litesmith {
 // True when the bytes carry the TFL3 file identifier.
 bool LooksLikeTflite(std::span<const std::byte> bytes);
 
-// Reads and verifies an untrusted model; constants point into `bytes`, kept alive by `owner`. The result
-// satisfies Verify(). Errors do not name the file.
-absl::StatusOr<Graph> ParseTflite(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                                  const Context& context);
+// Reads and verifies an untrusted model; constants point into `bytes`, kept alive by `owner`. The
+// result satisfies Verify(). Errors do not name the file.
+absl::StatusOr<Graph> ParseTflite(std::span<const std::byte> bytes,
+                                  std::shared_ptr<const void> owner, const Context& context);
 
 // Maps and parses a file; errors name it.
 absl::StatusOr<Graph> ReadTflite(const std::string& path, const Context& context);
