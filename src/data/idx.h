@@ -1,0 +1,58 @@
+#ifndef LITESMITH_DATA_IDX_H_
+#define LITESMITH_DATA_IDX_H_
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "data/dataset.h"
+#include "litesmith/context.h"
+
+namespace litesmith {
+
+// One IDX file of unsigned bytes (the format of MNIST: 00 00 08 rank, big-endian sizes, elements).
+// `elements` belong to `owner`: a mapped file, or memory where the file was gzipped.
+struct IdxArray {
+  std::vector<int64_t> shape;
+  std::span<const std::byte> elements;
+  std::shared_ptr<const void> owner;
+};
+
+// True where the bytes, unpacked if they are gzip, begin as IDX.
+bool LooksLikeIdx(std::span<const std::byte> bytes);
+
+// Parses a whole file, gzipped or not. The elements must be as many as the header says: gzip that
+// unpacks to more or less is refused before more than the header's size, within
+// context.memory_budget, is taken. `owner` keeps `bytes` alive. Errors do not name the file.
+absl::StatusOr<IdxArray> ParseIdx(std::span<const std::byte> bytes,
+                                  std::shared_ptr<const void> owner, const Context& context);
+// Errors name the path.
+absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const Context& context);
+
+// The IDX files of a folder by split ("train", "test"; t10k reads as test), as MNIST names them:
+// train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], or with a dot before idx.
+struct IdxSplit {
+  std::string name;
+  std::string images;  // paths
+  std::string labels;  // empty: none
+};
+absl::StatusOr<std::vector<IdxSplit>> FindIdxSplits(const std::string& folder);
+
+// The labels file that belongs to an images file of that path; empty where there is none beside it.
+std::string LabelsBeside(const std::string& images_path);
+
+// A data set of `images` ([samples, ...]) and, where not null, `labels` ([samples]). Pixels are
+// converted by table: reading a sample neither allocates nor computes, in any order, from any
+// thread. `what` is for Describe and errors.
+absl::StatusOr<std::unique_ptr<Dataset>> MakeIdxDataset(IdxArray images, const IdxArray* labels,
+                                                        const std::string& what,
+                                                        const DatasetOptions& options,
+                                                        const std::vector<InputSpec>& inputs,
+                                                        const Context& context);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_DATA_IDX_H_

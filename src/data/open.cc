@@ -1,0 +1,156 @@
+#include "data/open.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "data/gzip.h"
+#include "data/idx.h"
+#include "data/npy.h"
+
+namespace litesmith {
+namespace {
+
+constexpr const char* kKnown = "data sets are an IDX folder or file, a .npy or a .npz";
+
+bool StartsWith(std::span<const std::byte> bytes, std::string_view magic) {
+  return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenIdx(const std::string& images,
+                                                 const std::string& labels, const std::string& what,
+                                                 const DatasetOptions& options,
+                                                 const std::vector<InputSpec>& inputs,
+                                                 const Context& context) {
+  LS_ASSIGN_OR_RETURN(IdxArray pixels, ReadIdx(images, context));
+  if (pixels.shape.size() < 2) {
+    return Invalid("{}: holds one value a sample (labels?); give the file of the images", images);
+  }
+  if (labels.empty()) {
+    LS_ASSIGN_OR_RETURN_IN(
+        auto dataset, MakeIdxDataset(std::move(pixels), nullptr, what, options, inputs, context),
+        images);
+    return dataset;
+  }
+  LS_ASSIGN_OR_RETURN(const IdxArray classes, ReadIdx(labels, context));
+  if (classes.shape.size() != 1 || classes.shape[0] != pixels.shape[0]) {
+    return Invalid("{}: has shape {}, but {} has {} images; the two files must belong together",
+                   labels, ShapeString(classes.shape), images, pixels.shape[0]);
+  }
+  LS_ASSIGN_OR_RETURN_IN(
+      auto dataset, MakeIdxDataset(std::move(pixels), &classes, what, options, inputs, context),
+      images);
+  return dataset;
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenIdxFolder(const std::string& path,
+                                                       const std::vector<IdxSplit>& splits,
+                                                       const DatasetOptions& options, DataUse use,
+                                                       const std::vector<InputSpec>& inputs,
+                                                       const Context& context) {
+  std::vector<std::string> present;
+  for (const IdxSplit& s : splits) present.push_back(s.name);
+  LS_ASSIGN_OR_RETURN_IN(const std::string name, PickSplit(present, options.split, use), path);
+  const auto split =
+      std::find_if(splits.begin(), splits.end(), [&](const IdxSplit& s) { return s.name == name; });
+  return OpenIdx(split->images, split->labels, fmt::format("IDX folder, split '{}'", name), options,
+                 inputs, context);
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenFile(const std::string& path,
+                                                  const DatasetOptions& options,
+                                                  const std::vector<InputSpec>& inputs,
+                                                  const Context& context) {
+  LS_ASSIGN_OR_RETURN(const std::shared_ptr<const FileBytes> file, FileBytes::Open(path));
+  const std::span<const std::byte> bytes = file->bytes();
+  if (StartsWith(bytes, "\x93NUMPY")) return OpenNpyDataset(path, options, inputs, context);
+  if (StartsWith(bytes, "PK\x03\x04") || StartsWith(bytes, "PK\x05\x06")) {
+    return OpenNpzDataset(path, options, inputs, context);
+  }
+  if (LooksLikeIdx(bytes)) {
+    return OpenIdx(path, LabelsBeside(path) == path ? "" : LabelsBeside(path), "IDX file", options,
+                   inputs, context);
+  }
+  return Invalid("{}: is not a data set; {}", path, kKnown);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> PickSplit(const std::vector<std::string>& present,
+                                      const std::string& asked, DataUse use) {
+  const auto has = [&](const std::string& name) {
+    return std::find(present.begin(), present.end(), name) != present.end();
+  };
+  if (asked.empty() && present.size() == 1) return present[0];
+  const std::string wanted =
+      !asked.empty() ? asked : (use == DataUse::kEvaluation ? "test" : "train");
+  if (has(wanted)) return wanted;
+  return Invalid("has no split '{}'; there is {}: choose with --split", Printable(wanted),
+                 Printable(fmt::format("'{}'", fmt::join(present, "', '"))));
+}
+
+absl::StatusOr<std::vector<std::string>> ReadLabelsFile(const std::string& path) {
+  constexpr size_t kLargest = 16 << 20;
+  LS_ASSIGN_OR_RETURN(const std::shared_ptr<const FileBytes> file, FileBytes::Open(path));
+  const std::span<const std::byte> bytes = file->bytes();
+  if (bytes.size() > kLargest) {
+    return Invalid("{}: is too large for a list of class names ({} MB)", path, bytes.size() >> 20);
+  }
+  std::vector<std::string> names(1);
+  for (std::byte b : bytes) {
+    const char c = static_cast<char>(b);
+    if (c == '\0') return Invalid("{}: is not text; a labels file has one class name a line", path);
+    if (c == '\n') {
+      names.emplace_back();
+    } else if (c != '\r') {
+      names.back() += c;
+    }
+  }
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  if (names.empty()) return Invalid("{}: has no class names; write one a line", path);
+  return names;
+}
+
+std::string InputLabel(const InputSpec& spec, size_t position) {
+  const std::string& name = spec.signature_name.empty() ? spec.tensor_name : spec.signature_name;
+  return name.empty() ? fmt::format("input {}", position)
+                      : fmt::format("input '{}'", Printable(name));
+}
+
+absl::StatusOr<const InputSpec*> PictureInput(const std::vector<InputSpec>& inputs) {
+  if (inputs.empty()) return nullptr;
+  if (inputs.size() > 1) {
+    return Invalid(
+        "pictures feed one input, but the model has {}; give a .npz with an array for each",
+        inputs.size());
+  }
+  if (inputs[0].type != ElementType::kFloat32) {
+    return Invalid("pictures become real numbers, but the model's {} is {}; give a .npy or .npz",
+                   InputLabel(inputs[0], 0), ElementTypeName(inputs[0].type));
+  }
+  return &inputs[0];
+}
+
+absl::Status CheckSampleIndex(int64_t i, int64_t size) {
+  if (i >= 0 && i < size) return absl::OkStatus();
+  return Invalid("there is no sample {}: the data set has {}", i, size);
+}
+
+void Reshape(ElementType type, const std::vector<int64_t>& shape, Array* array) {
+  array->type = type;
+  array->shape = shape;
+  array->bytes.resize(static_cast<size_t>(array->elements()) * ElementSize(type));
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& path,
+                                                     const DatasetOptions& options, DataUse use,
+                                                     const std::vector<InputSpec>& inputs,
+                                                     const Context& context) {
+  LS_RETURN_IF_ERROR(context.Check());
+  if (!IsDirectory(path)) return OpenFile(path, options, inputs, context);
+  LS_ASSIGN_OR_RETURN(const std::vector<IdxSplit> splits, FindIdxSplits(path));
+  if (!splits.empty()) return OpenIdxFolder(path, splits, options, use, inputs, context);
+  return Invalid("{}: is not a data set; {}", path, kKnown);
+}
+
+}  // namespace litesmith
