@@ -131,6 +131,16 @@ absl::StatusOr<Kernel> BinaryKernel(const PrepareArgs& args, const F& f) {
   return kernel;
 }
 
+// The same kernel, run only when check(run) is OK.
+template <typename Check>
+Kernel Checked(Kernel kernel, const Check& check) {
+  kernel.run = [inner = std::move(kernel.run), check](const RunArgs& run) -> absl::Status {
+    LS_RETURN_IF_ERROR(check(run));
+    return inner(run);
+  };
+  return kernel;
+}
+
 }  // namespace litesmith
 
 #endif  // LITESMITH_OPS_ELEMENTWISE_H_

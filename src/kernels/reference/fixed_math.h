@@ -151,6 +151,28 @@ inline FixedReciprocal Reciprocal(int32_t x, int integer_bits) {
   return out;
 }
 
+// 1 / sqrt(x) as a multiplier, by five Newton steps from 1 in numbers with 3 integer bits. 0 counts
+// as 1.
+inline Multiplier InverseSquareRoot(int32_t x) {
+  if (x <= 1) return {std::numeric_limits<int32_t>::max(), 0};
+  int right_shift = 11;
+  for (; x >= (1 << 29); ++right_shift) x /= 4;
+  const int pairs = (__builtin_clz(static_cast<uint32_t>(x)) - 1) / 2 - 1;
+  right_shift -= pairs;
+  x <<= 2 * pairs;
+  const int32_t half = RoundingDivideByPowerOfTwo(x >> 1, 1);
+  constexpr int32_t kThreeHalves = (1 << 28) + (1 << 27);
+  int32_t root = 1 << 28;
+  for (int i = 0; i < 5; ++i) {
+    const int32_t cube = SaturatingShiftLeft(FixedMul(FixedMul(root, root), root), 6);
+    root = SaturatingShiftLeft(FixedSub(FixedMul(kThreeHalves, root), FixedMul(half, cube)), 3);
+  }
+  root = FixedMul(root, int32_t{1518500250});  // sqrt(2) / 2
+  if (right_shift < 0)
+    return {static_cast<int32_t>(static_cast<uint32_t>(root) << -right_shift), 0};
+  return {root, -right_shift};
+}
+
 }  // namespace litesmith::reference
 
 #endif  // LITESMITH_KERNELS_REFERENCE_FIXED_MATH_H_
