@@ -1,0 +1,46 @@
+#include "import/import.h"
+
+#include "base/file.h"
+#include "import/keras/hdf5.h"
+#include "import/keras/zip.h"
+#include "tflite/tflite.h"
+
+namespace litesmith {
+namespace {
+
+bool StartsAsJson(std::span<const std::byte> bytes) {
+  for (std::byte b : bytes) {
+    const char c = static_cast<char>(b);
+    if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return c == '{';
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& options,
+                                  const Context& context) {
+  if (IsDirectory(path)) {
+    const bool saved_model = FileExists(path + "/saved_model.pb");
+    return Unsupported("{}: {}; save the model by model.save(\"NAME.keras\") and import that", path,
+                       saved_model ? "SavedModel folders cannot be imported yet"
+                                   : "this is a folder without a saved_model.pb");
+  }
+  LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
+  const auto bytes = file->bytes();
+  if (LooksLikeTflite(bytes)) {
+    if (!options.weights.empty()) {
+      return Invalid("{}: --weights goes with an architecture JSON only", path);
+    }
+    return ReadTflite(path, context);
+  }
+  if (keras::LooksLikeZip(bytes) || LooksLikeHdf5(bytes) || StartsAsJson(bytes)) {
+    return ImportKeras(path, options, context);
+  }
+  return Invalid(
+      "{}: the content is of no known format; .tflite, .keras, .h5 and architecture JSON "
+      "with --weights can be imported",
+      path);
+}
+
+}  // namespace litesmith
