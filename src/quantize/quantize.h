@@ -1,6 +1,18 @@
 #ifndef LITESMITH_QUANTIZE_QUANTIZE_H_
 #define LITESMITH_QUANTIZE_QUANTIZE_H_
 
+// Post-training quantization: prepare -> calibrate -> plan -> apply. The plan is the waist: it can
+// be printed, asserted and edited before it is applied. Quantize() does all four; a dry run does
+// the first three:
+//
+//   LS_ASSIGN_OR_RETURN(Graph graph, PrepareForQuantization(model, options.recipe, context));
+//   LS_ASSIGN_OR_RETURN(Ranges ranges, Calibrate(graph, data, options, context));   // where needed
+//   LS_ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, &ranges, options, context));
+//   std::cout << FormatPlan(graph, plan);
+//
+// The arithmetic is TFLite's: scales, zero points and weights equal those of its own quantizer.
+// What an operator needs is its record's QuantRule and nothing else.
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,7 +31,9 @@ struct Recipe {
   RecipeKind kind = RecipeKind::kFloat16;
   std::string name;   // "static_wi8_ai8"
   std::string alias;  // "int8"
-  bool needs_calibration() const { return kind == RecipeKind::kInt8 || kind == RecipeKind::kInt16x8; }
+  bool needs_calibration() const {
+    return kind == RecipeKind::kInt8 || kind == RecipeKind::kInt16x8;
+  }
 };
 
 // By name or alias; the error lists what there is.
@@ -28,18 +42,23 @@ std::vector<Recipe> AllRecipes();
 
 struct QuantizeOptions {
   Recipe recipe;
-  ElementType input_type = ElementType::kFloat32;  // kFloat32, kInt8, kUint8, kInt16 (by recipe)
+  // kFloat32; with int8 also kInt8 and kUint8, with int16x8 also kInt16. Inputs that are no real
+  // values (indices) keep their type.
+  ElementType input_type = ElementType::kFloat32;
   ElementType output_type = ElementType::kFloat32;
   bool allow_float = false;  // nodes that the recipe cannot quantize stay float
   int64_t num_calibration_samples = 300;
   uint64_t seed = 0;
 };
 
-// What is to become of one tensor, and of one node, of the main subgraph; indices are the graph's.
+// What is to become of one tensor of the main subgraph, by the graph's index.
 struct TensorPlan {
+  // How it is stored: what its producer makes, or the constant's new type.
   TensorType type = schema::TensorType_FLOAT32;
+  // Of an integer tensor: its parameters. Of a float one: those of the copy that integer nodes
+  // read.
   QuantParams quant;
-  float min = 0.0f, max = 0.0f;  // the calibrated range
+  float min = 0.0f, max = 0.0f;  // the calibrated range; both 0 where there is none
   std::string why;               // "calibrated range", "same as input 0", "fixed by LOGISTIC" …
 };
 enum class NodeMode { kFloat, kInteger, kDynamic, kFloat16 };
@@ -49,12 +68,13 @@ struct NodePlan {
 };
 struct Plan {
   Recipe recipe;
-  ElementType input_type, output_type;
+  ElementType input_type = ElementType::kFloat32;
+  ElementType output_type = ElementType::kFloat32;
   std::vector<TensorPlan> tensors;
   std::vector<NodePlan> nodes;
 };
 
-// Ranges of the activations of the main subgraph: min and max per tensor over the samples.
+// Ranges of the float activations of the main subgraph: min and max per tensor over the samples.
 struct Ranges {
   struct Range {
     float min = 0.0f, max = 0.0f;
@@ -63,24 +83,32 @@ struct Ranges {
   std::vector<Range> tensors;
 };
 
-// Runs `data`'s calibration samples through the float graph. Errors name the sample or tensor with NaN.
+// The graph that the other steps take: weights back in float32, optimised, and (static recipes) no
+// constant in two roles. An error when the model is quantized already.
+absl::StatusOr<Graph> PrepareForQuantization(const Graph& graph, const Recipe& recipe,
+                                             const Context& context);
+
+// Runs `data`'s calibration samples through the float graph, on context.Threads() threads; the
+// result does not depend on their number. Nodes without a kernel, and what depends on them, are not
+// run and have no range. Errors name the sample, and the tensor that holds NaN or infinity.
 absl::StatusOr<Ranges> Calibrate(const Graph& graph, Dataset* data, const QuantizeOptions& options,
                                  const Context& context);
 
-// Decides everything; `ranges` null for recipes without calibration. The graph must be optimised first. Nodes
-// that cannot be quantized are an error that lists all of them, or stay float with allow_float.
-absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges, const QuantizeOptions& options,
-                              const Context& context);
+// Decides everything; `ranges` is null for recipes without calibration. Nodes that cannot be
+// quantized are an error that lists all of them, or stay float with allow_float, and context.Warn
+// lists them.
+absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges,
+                              const QuantizeOptions& options, const Context& context);
 
 // One line per tensor and node, columns aligned.
 std::string FormatPlan(const Graph& graph, const Plan& plan);
 
-// The quantized graph.
+// The quantized graph. REQUIRES: a plan of as many tensors and nodes as the graph's.
 absl::StatusOr<Graph> ApplyPlan(const Graph& graph, const Plan& plan);
 
-// Calibrate (where needed), MakePlan, ApplyPlan on an optimised float graph.
-absl::StatusOr<Graph> Quantize(const Graph& graph, Dataset* calibration, const QuantizeOptions& options,
-                               const Context& context);
+// All steps. `calibration` may be null for recipes that need none.
+absl::StatusOr<Graph> Quantize(const Graph& graph, Dataset* calibration,
+                               const QuantizeOptions& options, const Context& context);
 
 }  // namespace litesmith
 

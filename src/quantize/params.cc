@@ -1,0 +1,210 @@
+#include "quantize/params.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/half.h"
+
+namespace litesmith {
+namespace {
+
+// Ranges narrower than this are widened: a scale near zero would overflow (TFLite's
+// kNearZeroTolerance).
+constexpr double kNarrow = 1.0e-6;
+
+// Half of an int32: the room that TFLite leaves a bias.
+constexpr int32_t kBiasMax = std::numeric_limits<int32_t>::max() / 2;
+
+struct Bounds {
+  double low = 0.0, high = 0.0;  // always around zero
+};
+
+Bounds BoundsOf(std::span<const float> values) {
+  Bounds out;
+  for (float v : values) {
+    out.low = std::min<double>(out.low, v);
+    out.high = std::max<double>(out.high, v);
+  }
+  return out;
+}
+
+// Int8 over all 256 values; the difference of the range's ends is taken in float, the zero point in
+// double.
+QuantParams Asymmetric(Bounds range) {
+  const float scale = (static_cast<float>(range.high) - static_cast<float>(range.low)) / 255.0f;
+  const auto zero = static_cast<float>(-128.0 - range.low / static_cast<double>(scale));
+  return QuantParams::PerTensor(
+      scale, static_cast<int64_t>(std::round(std::clamp(zero, -128.0f, 127.0f))));
+}
+
+QuantParams Symmetric16(Bounds range) {
+  auto half = static_cast<float>(std::max(-range.low, range.high));
+  if (half == 0.0f) half = static_cast<float>(kNarrow);
+  return QuantParams::PerTensor(half / 32767.0f, 0);
+}
+
+// Calls visit(channel, index) for every element; a channel is an index of dimension `axis`.
+template <typename Visit>
+void ForEachChannel(size_t count, const Shape& shape, int axis, Visit visit) {
+  size_t inner = 1;
+  for (size_t d = static_cast<size_t>(axis) + 1; d < shape.size(); ++d)
+    inner *= static_cast<size_t>(shape[d]);
+  const auto channels = static_cast<size_t>(shape[static_cast<size_t>(axis)]);
+  for (size_t start = 0, channel = 0; start < count; start += inner) {
+    for (size_t i = start; i < start + inner; ++i) visit(channel, i);
+    if (++channel == channels) channel = 0;
+  }
+}
+
+std::vector<float> HalfRanges(std::span<const float> values, const Shape& shape, int axis) {
+  if (axis < 0) {
+    const Bounds all = BoundsOf(values);
+    return {static_cast<float>(std::max(-all.low, all.high))};
+  }
+  std::vector<float> half(static_cast<size_t>(shape[static_cast<size_t>(axis)]), 0.0f);
+  ForEachChannel(values.size(), shape, axis,
+                 [&](size_t c, size_t i) { half[c] = std::max(half[c], std::abs(values[i])); });
+  return half;
+}
+
+template <typename T>
+T RoundTo(float value, T limit) {
+  const auto rounded = static_cast<double>(std::round(value));
+  const auto bound = static_cast<double>(limit);
+  if (rounded >= bound) return limit;
+  if (rounded <= -bound) return static_cast<T>(-limit);
+  return static_cast<T>(rounded);
+}
+
+// 1 / scale as both quantizers take it: in double, kept as float.
+float Inverse(float scale) {
+  return scale == 0.0f ? 0.0f : static_cast<float>(1.0 / static_cast<double>(scale));
+}
+
+template <typename T>
+std::vector<T> Biases(std::span<const float> values, const QuantParams& params) {
+  std::vector<T> out(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float scale = params.scale[params.scale.size() == 1 ? 0 : i];
+    out[i] = RoundTo<T>(values[i] * Inverse(scale), std::numeric_limits<T>::max());
+  }
+  return out;
+}
+
+}  // namespace
+
+QuantParams ActivationParams(RecipeKind kind, float min, float max) {
+  Bounds range{std::min<double>(min, 0.0), std::max<double>(max, 0.0)};
+  if (kind == RecipeKind::kInt16x8) return Symmetric16(range);
+  if (range.high - range.low < kNarrow) {
+    range.low -= kNarrow;
+    range.high += kNarrow;
+  }
+  return Asymmetric(range);
+}
+
+QuantParams ConstantParams(RecipeKind kind, std::span<const float> values) {
+  Bounds range = BoundsOf(values);
+  if (kind == RecipeKind::kInt16x8) return Symmetric16(range);
+  if (range.high - range.low <= kNarrow) {
+    range.low = std::min(range.low, -kNarrow / 2);
+    range.high = std::max(range.high, kNarrow / 2);
+  }
+  return Asymmetric(range);
+}
+
+QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis) {
+  QuantParams params;
+  for (const float half : HalfRanges(values, shape, axis)) {
+    const bool narrow = 2.0 * static_cast<double>(half) <= kNarrow;
+    const auto widened = static_cast<float>(std::max<double>(half, kNarrow / 2));
+    params.scale.push_back((narrow ? widened : half) / 127.0f);
+  }
+  params.zero_point.assign(params.scale.size(), 0);
+  params.axis = std::max(axis, 0);
+  return params;
+}
+
+void WidenForBias(RecipeKind kind, std::span<const float> bias, float input_scale,
+                  QuantParams* weights) {
+  const double input = input_scale;
+  for (size_t c = 0; c < weights->scale.size(); ++c) {
+    const float value =
+        weights->scale.size() == 1 ? HalfRanges(bias, {}, -1)[0] : std::abs(bias[c]);
+    const double weight = weights->scale[c];
+    if (kind == RecipeKind::kInt16x8) {
+      constexpr double kMax = std::numeric_limits<int32_t>::max();
+      if (value == 0.0f || value < 0.5 * input * weight * kMax) continue;
+      const auto half =
+          static_cast<float>(2.0 * static_cast<double>(value) / kMax * (127.0 / input));
+      weights->scale[c] = half / 127.0f;
+    } else if (static_cast<double>(value) /
+                   static_cast<double>(static_cast<float>(input * weight)) >
+               kBiasMax) {
+      weights->scale[c] = static_cast<float>(static_cast<double>(value) / kBiasMax / input);
+    }
+  }
+}
+
+QuantParams BiasParams(float input_scale, const QuantParams& weights) {
+  QuantParams params;
+  for (const float scale : weights.scale) params.scale.push_back(input_scale * scale);
+  params.zero_point.assign(params.scale.size(), 0);
+  return params;
+}
+
+Blob QuantizeActivation(std::span<const float> values, TensorType type, const QuantParams& params) {
+  if (type == schema::TensorType_INT16) {
+    std::vector<int16_t> out(values.size());
+    const float inverse = Inverse(params.scale[0]);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = RoundTo<int16_t>(values[i] * inverse, 32767);
+    return Blob::Of(out);
+  }
+  std::vector<int8_t> out(values.size());
+  const double scale = params.scale[0];
+  const auto zero = static_cast<double>(params.zero_point[0]);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const double q = std::round(static_cast<double>(values[i]) / scale + zero);
+    out[i] = static_cast<int8_t>(std::clamp(q, -128.0, 127.0));
+  }
+  return Blob::Of(out);
+}
+
+Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape& shape,
+                     const QuantParams& params) {
+  const int axis = params.per_channel() ? params.axis : -1;
+  const std::vector<float> half = HalfRanges(values, shape, axis);
+  std::vector<float> inverse(params.scale.size());
+  for (size_t c = 0; c < inverse.size(); ++c) {
+    // The older quantizer, and both per tensor, divide 127 by the range itself, where that made the
+    // scale.
+    const bool from_range = kind == RecipeKind::kInt16x8 || !params.per_channel();
+    inverse[c] = from_range && half[c] > 0.0f && half[c] / 127.0f == params.scale[c]
+                     ? 127.0f / half[c]
+                     : Inverse(params.scale[c]);
+  }
+  std::vector<int8_t> out(values.size());
+  if (axis < 0) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = RoundTo<int8_t>(values[i] * inverse[0], 127);
+  } else {
+    ForEachChannel(values.size(), shape, axis, [&](size_t c, size_t i) {
+      out[i] = RoundTo<int8_t>(values[i] * inverse[c], 127);
+    });
+  }
+  return Blob::Of(out);
+}
+
+Blob QuantizeBias(std::span<const float> values, TensorType type, const QuantParams& params) {
+  if (type == schema::TensorType_INT64) return Blob::Of(Biases<int64_t>(values, params));
+  return Blob::Of(Biases<int32_t>(values, params));
+}
+
+Blob ToFloat16(std::span<const float> values) {
+  std::vector<uint16_t> out(values.size());
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = FloatToHalf(std::clamp(values[i], -65504.0f, 65504.0f));
+  return Blob::Of(out);
+}
+
+}  // namespace litesmith

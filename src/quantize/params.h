@@ -1,0 +1,46 @@
+#ifndef LITESMITH_QUANTIZE_PARAMS_H_
+#define LITESMITH_QUANTIZE_PARAMS_H_
+
+// Ranges to scales and zero points, values to integers, as TFLite's two quantizers compute them:
+// its MLIR quantizer makes int8 models, its older one 16x8 models, and their rounding differs in
+// places. Checked against their files, tests/quantize.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ir/graph.h"
+#include "quantize/quantize.h"
+
+namespace litesmith {
+
+// Per-tensor parameters of an activation with this calibrated range (int8 asymmetric, int16
+// symmetric).
+QuantParams ActivationParams(RecipeKind kind, float min, float max);
+
+// Of a constant operand that is read as an activation.
+QuantParams ConstantParams(RecipeKind kind, std::span<const float> values);
+
+// Symmetric int8 in [-127, 127]: one scale per index of dimension `axis`, or one in all where axis
+// is -1. REQUIRES: axis < rank, no empty dimension.
+QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis);
+
+// Widens scales of `weights` so that every bias value fits half of an int32 in units of input scale
+// times weight scale; leaves the others alone.
+void WidenForBias(RecipeKind kind, std::span<const float> bias, float input_scale,
+                  QuantParams* weights);
+
+// scale = input scale * weight scale, zero point 0.
+QuantParams BiasParams(float input_scale, const QuantParams& weights);
+
+// The integers. Types: INT8 or INT16 for activations, INT32 or INT64 for biases, FLOAT16 clamped to
+// its range.
+Blob QuantizeActivation(std::span<const float> values, TensorType type, const QuantParams& params);
+Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape& shape,
+                     const QuantParams& params);
+Blob QuantizeBias(std::span<const float> values, TensorType type, const QuantParams& params);
+Blob ToFloat16(std::span<const float> values);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_QUANTIZE_PARAMS_H_

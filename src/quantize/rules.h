@@ -1,0 +1,47 @@
+#ifndef LITESMITH_QUANTIZE_RULES_H_
+#define LITESMITH_QUANTIZE_RULES_H_
+
+// Questions that the steps of quantization ask of graphs and of QuantRules.
+
+#include "ir/graph.h"
+#include "ops/op.h"
+#include "quantize/quantize.h"
+
+namespace litesmith {
+
+inline bool IsFloat(const Subgraph& subgraph, int32_t t) {
+  return t >= 0 && subgraph.tensors[static_cast<size_t>(t)].type == schema::TensorType_FLOAT32;
+}
+inline bool IsFloatConstant(const Subgraph& subgraph, int32_t t) {
+  return IsFloat(subgraph, t) && subgraph.tensors[static_cast<size_t>(t)].is_constant();
+}
+inline bool IsActivation(const Subgraph& subgraph, int32_t t) {
+  return IsFloat(subgraph, t) && !subgraph.tensors[static_cast<size_t>(t)].is_constant();
+}
+
+// Inputs and outputs of such a node have one scale.
+inline bool SharesScale(const QuantRule& rule) {
+  return rule.output == OutputRule::kSameAsInput || rule.inputs_like_output;
+}
+
+inline bool Supports(const QuantRule& rule, RecipeKind kind) {
+  switch (kind) {
+    case RecipeKind::kInt8:
+      return rule.int8;
+    case RecipeKind::kInt16x8:
+      return rule.int16x8;
+    case RecipeKind::kDynamic:
+      return rule.dynamic;
+    case RecipeKind::kFloat16:
+      return true;
+  }
+  return false;
+}
+
+inline TensorType ActivationType(RecipeKind kind) {
+  return kind == RecipeKind::kInt16x8 ? schema::TensorType_INT16 : schema::TensorType_INT8;
+}
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_QUANTIZE_RULES_H_
