@@ -1,0 +1,362 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/threads.h"
+#include "quantize/quantize.h"
+#include "quantize/rules.h"
+#include "runtime/executor.h"
+
+namespace litesmith {
+namespace {
+
+// Elements that one run of a model with a free batch takes at a time, and at most so many samples:
+// enough to feed the kernels, little enough to keep the memory of a small model small.
+constexpr int64_t kElementsPerRun = 32768;
+constexpr int64_t kSamplesPerRun = 16;
+
+using Range = Ranges::Range;
+
+void Merge(const Range& from, Range* to) {
+  if (!from.seen) return;
+  to->min = to->seen ? std::min(to->min, from.min) : from.min;
+  to->max = to->seen ? std::max(to->max, from.max) : from.max;
+  to->seen = true;
+}
+
+// Adds the values to `range`. False when one is NaN or infinite.
+bool Observe(std::span<const std::byte> bytes, Range* range) {
+  const auto* values = reinterpret_cast<const float*>(bytes.data());
+  const size_t count = bytes.size() / sizeof(float);
+  if (count == 0) return true;
+  float low = values[0], high = values[0], poison = 0.0f;
+  for (size_t i = 0; i < count; ++i) {
+    low = values[i] < low ? values[i] : low;
+    high = values[i] > high ? values[i] : high;
+    poison += values[i] * 0.0f;  // NaN as soon as one value is not finite
+  }
+  Merge({low, high, true}, range);
+  return !std::isnan(poison);
+}
+
+// The graph without the nodes that cannot run, or that read what those would make.
+std::shared_ptr<const Graph> RunnablePart(const Graph& graph) {
+  auto part = std::make_shared<Graph>(graph);
+  Subgraph& subgraph = part->main();
+  std::vector<bool> missing(subgraph.tensors.size(), false);
+  auto is_missing = [&](int32_t t) { return t >= 0 && missing[static_cast<size_t>(t)]; };
+  std::vector<Node> runnable;
+  for (const Node& node : subgraph.nodes) {
+    const OpRecord* op = FindOp(node);
+    const bool runs = op != nullptr && op->prepare != nullptr && op->infer_shapes != nullptr &&
+                      std::none_of(node.inputs.begin(), node.inputs.end(), is_missing);
+    if (runs) {
+      runnable.push_back(node);
+      continue;
+    }
+    for (int32_t t : node.outputs) {
+      if (t >= 0) missing[static_cast<size_t>(t)] = true;
+    }
+  }
+  subgraph.nodes = std::move(runnable);
+  std::erase_if(subgraph.outputs, is_missing);
+  part->signatures.clear();
+  return part;
+}
+
+// One executor and what it has seen.
+class Observer {
+ public:
+  Observer(std::unique_ptr<Executor> executor, std::vector<Range>* ranges)
+      : executor_(std::move(executor)), ranges_(*ranges) {
+    executor_->SetObserver([this](size_t n) {
+      for (int32_t t : executor_->graph().main().nodes[n].outputs) Look(t);
+    });
+  }
+
+  Executor& executor() { return *executor_; }
+
+  // Runs on what the inputs hold. `*poisoned` is the first tensor with NaN or infinity, -1: none.
+  absl::Status Run(const Context& context, int32_t* poisoned) {
+    poisoned_ = -1;
+    executor_->ResetVariables();
+    for (int32_t t : executor_->graph().main().inputs) Look(t);
+    if (poisoned_ < 0) LS_RETURN_IF_ERROR(executor_->Run(&context));
+    *poisoned = poisoned_;
+    return absl::OkStatus();
+  }
+
+ private:
+  void Look(int32_t t) {
+    if (poisoned_ >= 0 || !IsActivation(executor_->graph().main(), t)) return;
+    if (!Observe(executor_->tensor(t), &ranges_[static_cast<size_t>(t)])) poisoned_ = t;
+  }
+
+  std::unique_ptr<Executor> executor_;
+  std::vector<Range>& ranges_;
+  int32_t poisoned_ = -1;
+};
+
+// Samples that run together, as they were read.
+struct Batch {
+  int64_t first = 0;             // position in the calibration order
+  std::vector<int64_t> indices;  // in the data set
+  std::vector<Sample> samples;
+};
+
+class Calibration {
+ public:
+  Calibration(const Graph& graph, Dataset* data, const QuantizeOptions& options,
+              const Context& context)
+      : graph_(graph), part_(RunnablePart(graph)), data_(*data), context_(context) {
+    order_ = CalibrationIndices(*data, options.num_calibration_samples, options.seed, context);
+  }
+
+  absl::StatusOr<Ranges> Run() {
+    if (order_.empty()) return Invalid("there are no calibration samples; give at least one");
+    per_run_ = SamplesPerRun();
+    const auto runs =
+        (order_.size() + static_cast<size_t>(per_run_) - 1) / static_cast<size_t>(per_run_);
+    workers_.resize(std::min<size_t>(static_cast<size_t>(std::max(1, context_.Threads())), runs));
+    for (Worker& worker : workers_) worker.ranges.resize(graph_.main().tensors.size());
+    ThreadPool pool(static_cast<int>(workers_.size()));
+    for (size_t next = 0; next < order_.size();) {
+      LS_RETURN_IF_ERROR(context_.Check());
+      size_t filled = 0;
+      for (; filled < workers_.size() && next < order_.size(); ++filled) {
+        LS_RETURN_IF_ERROR(ReadBatch(&next, &workers_[filled].batch));
+      }
+      pool.ParallelFor(filled, 1, [&](size_t begin, size_t end) {
+        for (size_t w = begin; w < end; ++w) workers_[w].status = RunBatch(&workers_[w]);
+      });
+      // The batches of a round are in order, so the first error is the first sample's whatever the
+      // threads.
+      for (size_t w = 0; w < filled; ++w) LS_RETURN_IF_ERROR(workers_[w].status);
+      context_.Report("calibrating", static_cast<int64_t>(next),
+                      static_cast<int64_t>(order_.size()));
+    }
+    return Collect();
+  }
+
+ private:
+  struct Worker {
+    Batch batch;
+    std::vector<Range> ranges;
+    std::unique_ptr<Observer> observer;
+    std::vector<Shape> shapes;  // that the observer's executor was made for
+    absl::Status status;
+  };
+
+  const Tensor& InputTensor(size_t i) const {
+    return part_->main().tensors[static_cast<size_t>(part_->main().inputs[i])];
+  }
+  size_t num_inputs() const { return part_->main().inputs.size(); }
+
+  // Models whose inputs all have a free first dimension run on several samples at once.
+  int64_t SamplesPerRun() const {
+    int64_t elements = 1;
+    for (size_t i = 0; i < num_inputs(); ++i) {
+      const Tensor& tensor = InputTensor(i);
+      const Shape& shape = tensor.shape_signature;
+      const bool only_batch_free =
+          !shape.empty() && shape[0] == -1 && std::count(shape.begin(), shape.end(), -1) == 1;
+      if (!only_batch_free || tensor.shape[0] != 1) return 1;
+      elements = std::max(elements, NumElements(tensor.shape));
+    }
+    for (const Tensor& tensor : part_->main().tensors) {
+      if (tensor.is_variable) return 1;
+    }
+    return std::clamp<int64_t>(kElementsPerRun / elements, 1, kSamplesPerRun);
+  }
+
+  absl::Status ReadBatch(size_t* next, Batch* batch) {
+    batch->first = static_cast<int64_t>(*next);
+    batch->indices.clear();
+    while (static_cast<int64_t>(batch->indices.size()) < per_run_ && *next < order_.size()) {
+      batch->indices.push_back(order_[(*next)++]);
+    }
+    batch->samples.resize(batch->indices.size());
+    for (size_t i = 0; i < batch->indices.size(); ++i) {
+      LS_RETURN_IF_ERROR(data_.Read(batch->indices[i], &batch->samples[i]));
+      LS_RETURN_IF_ERROR_IN(CheckSample(batch->samples[i]),
+                            fmt::format("calibration sample {}", batch->indices[i]));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckSample(const Sample& sample) const {
+    if (sample.inputs.size() != num_inputs()) {
+      return Invalid("it has {} inputs, the model has {}", sample.inputs.size(), num_inputs());
+    }
+    for (size_t i = 0; i < num_inputs(); ++i) {
+      const Array& array = sample.inputs[i];
+      const TensorType type = InputTensor(i).type;
+      if (ToTensorType(array.type) != type) {
+        return Invalid("input '{}' is {}, the sample has {}", Printable(InputName(graph_, i)),
+                       TypeName(type), ElementTypeName(array.type));
+      }
+      LS_RETURN_IF_ERROR(ShapeFor(i, array).status());
+    }
+    return absl::OkStatus();
+  }
+
+  // The input's shape for one sample: the array's, perhaps without the leading 1.
+  absl::StatusOr<Shape> ShapeFor(size_t i, const Array& array) const {
+    const Tensor& tensor = InputTensor(i);
+    const Shape& wanted = tensor.shape_signature.empty() ? tensor.shape : tensor.shape_signature;
+    Shape shape(array.shape.begin(), array.shape.end());
+    if (shape.size() + 1 == wanted.size()) shape.insert(shape.begin(), 1);
+    bool fits = shape.size() == wanted.size();
+    for (size_t d = 0; fits && d < shape.size(); ++d)
+      fits = wanted[d] == -1 || wanted[d] == shape[d];
+    if (fits) return shape;
+    return Invalid("input '{}' takes the shape {}, the sample has {}",
+                   Printable(InputName(graph_, i)), ShapeString(wanted), ShapeString(array.shape));
+  }
+
+  absl::Status MakeObserver(const std::vector<Shape>& shapes, Worker* worker) {
+    if (worker->observer != nullptr && worker->shapes == shapes) return absl::OkStatus();
+    ExecutorOptions options;
+    options.input_shapes = shapes;
+    options.memory_budget = context_.memory_budget;
+    // Executors for the same shapes share their packed weights.
+    const std::lock_guard<std::mutex> lock(observers_);
+    std::unique_ptr<Executor> executor;
+    for (const Worker& other : workers_) {
+      if (other.observer == nullptr || other.shapes != shapes) continue;
+      LS_ASSIGN_OR_RETURN(executor, other.observer->executor().Clone());
+      break;
+    }
+    if (executor == nullptr) {
+      LS_ASSIGN_OR_RETURN(executor, Executor::Create(part_, options));
+    }
+    worker->observer = std::make_unique<Observer>(std::move(executor), &worker->ranges);
+    worker->shapes = shapes;
+    return absl::OkStatus();
+  }
+
+  // Runs samples [begin, begin + count) of the worker's batch at once.
+  absl::Status RunSamples(Worker* worker, size_t begin, size_t count, int32_t* poisoned) {
+    const Batch& batch = worker->batch;
+    std::vector<Shape> shapes;
+    for (size_t i = 0; i < num_inputs(); ++i) {
+      LS_ASSIGN_OR_RETURN(Shape shape, ShapeFor(i, batch.samples[begin].inputs[i]));
+      if (count > 1) shape[0] = static_cast<int32_t>(count);
+      shapes.push_back(std::move(shape));
+    }
+    LS_RETURN_IF_ERROR(MakeObserver(shapes, worker));
+    for (size_t i = 0; i < num_inputs(); ++i) {
+      const std::span<std::byte> to = worker->observer->executor().input(i);
+      size_t offset = 0;
+      for (size_t s = begin; s < begin + count; ++s) {
+        const std::vector<std::byte>& from = batch.samples[s].inputs[i].bytes;
+        if (offset + from.size() > to.size()) return Internal("calibration sample of a wrong size");
+        if (!from.empty()) std::memcpy(to.data() + offset, from.data(), from.size());
+        offset += from.size();
+      }
+    }
+    return worker->observer->Run(context_, poisoned);
+  }
+
+  absl::Status RunBatch(Worker* worker) {
+    const Batch& batch = worker->batch;
+    int32_t poisoned = -1;
+    LS_RETURN_IF_ERROR(RunSamples(worker, 0, batch.samples.size(), &poisoned));
+    if (poisoned < 0) return absl::OkStatus();
+    // One by one, to name the sample.
+    for (size_t s = 0; s < batch.samples.size(); ++s) {
+      int32_t tensor = -1;
+      LS_RETURN_IF_ERROR(RunSamples(worker, s, 1, &tensor));
+      if (tensor >= 0) return NotFinite(tensor, batch.indices[s]);
+    }
+    return NotFinite(poisoned, batch.indices[0]);
+  }
+
+  absl::Status NotFinite(int32_t tensor, int64_t sample) const {
+    const std::string name = Printable(graph_.main().tensors[static_cast<size_t>(tensor)].label());
+    const auto& inputs = graph_.main().inputs;
+    if (std::find(inputs.begin(), inputs.end(), tensor) != inputs.end()) {
+      return Invalid("calibration sample {} holds NaN or infinity for input '{}'; remove it",
+                     sample, name);
+    }
+    return Invalid(
+        "calibration sample {} makes NaN or infinity in tensor '{}'; check the sample and the "
+        "model",
+        sample, name);
+  }
+
+  absl::StatusOr<Ranges> Collect() {
+    Ranges out;
+    out.tensors.resize(graph_.main().tensors.size());
+    for (const Worker& worker : workers_) {
+      for (size_t t = 0; t < out.tensors.size(); ++t) Merge(worker.ranges[t], &out.tensors[t]);
+    }
+    LS_RETURN_IF_ERROR(AddFolded(&out));
+    LS_RETURN_IF_ERROR(CheckInputs(out));
+    return out;
+  }
+
+  // Tensors that the executor computed ahead were never observed.
+  absl::Status AddFolded(Ranges* out) {
+    Executor& executor = workers_[0].observer->executor();
+    for (const Node& node : part_->main().nodes) {
+      for (int32_t t : node.outputs) {
+        if (!IsActivation(part_->main(), t) || out->tensors[static_cast<size_t>(t)].seen) continue;
+        if (!Observe(executor.tensor(t), &out->tensors[static_cast<size_t>(t)])) {
+          return Invalid("the constant part of the model makes NaN or infinity in tensor '{}'",
+                         Printable(graph_.main().tensors[static_cast<size_t>(t)].label()));
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Data that never changes says nothing about the ranges.
+  absl::Status CheckInputs(const Ranges& ranges) const {
+    size_t real = 0, constant = 0;
+    std::string names;
+    for (size_t i = 0; i < num_inputs(); ++i) {
+      if (InputTensor(i).type != schema::TensorType_FLOAT32) continue;
+      ++real;
+      const Range& range = ranges.tensors[static_cast<size_t>(part_->main().inputs[i])];
+      if (!range.seen || range.min != range.max) continue;
+      ++constant;
+      names += fmt::format("{}'{}' is always {}", names.empty() ? "" : ", ",
+                           Printable(InputName(graph_, i)), range.min);
+    }
+    if (constant == 0) return absl::OkStatus();
+    if (constant == real) {
+      return Invalid(
+          "the calibration data is constant (input {}); give samples as the model will see them",
+          names);
+    }
+    context_.Warn(fmt::format("the calibration data is constant in part: input {}", names));
+    return absl::OkStatus();
+  }
+
+  const Graph& graph_;
+  std::shared_ptr<const Graph> part_;
+  Dataset& data_;
+  const Context& context_;
+  std::vector<int64_t> order_;
+  int64_t per_run_ = 1;
+  std::vector<Worker> workers_;
+  std::mutex observers_;  // guards the workers' observers and shapes while one is made
+};
+
+}  // namespace
+
+absl::StatusOr<Ranges> Calibrate(const Graph& graph, Dataset* data, const QuantizeOptions& options,
+                                 const Context& context) {
+  if (data == nullptr) {
+    return Invalid("recipe {} needs calibration data; give some", options.recipe.name);
+  }
+  return Calibration(graph, data, options, context).Run();
+}
+
+}  // namespace litesmith
