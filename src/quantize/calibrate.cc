@@ -19,6 +19,8 @@ namespace {
 // enough to feed the kernels, little enough to keep the memory of a small model small.
 constexpr int64_t kElementsPerRun = 32768;
 constexpr int64_t kSamplesPerRun = 16;
+// Elements that are read ahead before the threads start on them.
+constexpr int64_t kElementsPerRound = int64_t{1} << 20;
 
 using Range = Ranges::Range;
 
@@ -104,7 +106,6 @@ class Observer {
 
 // Samples that run together, as they were read.
 struct Batch {
-  int64_t first = 0;             // position in the calibration order
   std::vector<int64_t> indices;  // in the data set
   std::vector<Sample> samples;
 };
@@ -127,16 +128,13 @@ class Calibration {
     ThreadPool pool(static_cast<int>(workers_.size()));
     for (size_t next = 0; next < order_.size();) {
       LS_RETURN_IF_ERROR(context_.Check());
-      size_t filled = 0;
-      for (; filled < workers_.size() && next < order_.size(); ++filled) {
-        LS_RETURN_IF_ERROR(ReadBatch(&next, &workers_[filled].batch));
-      }
-      pool.ParallelFor(filled, 1, [&](size_t begin, size_t end) {
-        for (size_t w = begin; w < end; ++w) workers_[w].status = RunBatch(&workers_[w]);
+      LS_RETURN_IF_ERROR(ReadRound(&next));
+      pool.ParallelFor(workers_.size(), 1, [&](size_t begin, size_t end) {
+        for (size_t w = begin; w < end; ++w) workers_[w].status = RunShare(w);
       });
-      // The batches of a round are in order, so the first error is the first sample's whatever the
+      // The workers' shares are in order, so the first error is the first sample's whatever the
       // threads.
-      for (size_t w = 0; w < filled; ++w) LS_RETURN_IF_ERROR(workers_[w].status);
+      for (const Worker& worker : workers_) LS_RETURN_IF_ERROR(worker.status);
       context_.Report("calibrating", static_cast<int64_t>(next),
                       static_cast<int64_t>(order_.size()));
     }
@@ -145,7 +143,6 @@ class Calibration {
 
  private:
   struct Worker {
-    Batch batch;
     std::vector<Range> ranges;
     std::unique_ptr<Observer> observer;
     std::vector<Shape> shapes;  // that the observer's executor was made for
@@ -174,8 +171,29 @@ class Calibration {
     return std::clamp<int64_t>(kElementsPerRun / elements, 1, kSamplesPerRun);
   }
 
+  absl::Status ReadRound(size_t* next) {
+    round_.clear();
+    int64_t elements = 0;
+    while (*next < order_.size() &&
+           (elements < kElementsPerRound || round_.size() < workers_.size())) {
+      Batch& batch = round_.emplace_back();
+      LS_RETURN_IF_ERROR(ReadBatch(next, &batch));
+      for (const Sample& sample : batch.samples) {
+        for (const Array& array : sample.inputs) elements += array.elements();
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Worker w's part of the round, in order.
+  absl::Status RunShare(size_t w) {
+    const size_t begin = round_.size() * w / workers_.size();
+    const size_t end = round_.size() * (w + 1) / workers_.size();
+    for (size_t b = begin; b < end; ++b) LS_RETURN_IF_ERROR(RunBatch(&workers_[w], round_[b]));
+    return absl::OkStatus();
+  }
+
   absl::Status ReadBatch(size_t* next, Batch* batch) {
-    batch->first = static_cast<int64_t>(*next);
     batch->indices.clear();
     while (static_cast<int64_t>(batch->indices.size()) < per_run_ && *next < order_.size()) {
       batch->indices.push_back(order_[(*next)++]);
@@ -241,8 +259,8 @@ class Calibration {
   }
 
   // Runs samples [begin, begin + count) of the worker's batch at once.
-  absl::Status RunSamples(Worker* worker, size_t begin, size_t count, int32_t* poisoned) {
-    const Batch& batch = worker->batch;
+  absl::Status RunSamples(Worker* worker, const Batch& batch, size_t begin, size_t count,
+                          int32_t* poisoned) {
     std::vector<Shape> shapes;
     for (size_t i = 0; i < num_inputs(); ++i) {
       LS_ASSIGN_OR_RETURN(Shape shape, ShapeFor(i, batch.samples[begin].inputs[i]));
@@ -263,15 +281,14 @@ class Calibration {
     return worker->observer->Run(context_, poisoned);
   }
 
-  absl::Status RunBatch(Worker* worker) {
-    const Batch& batch = worker->batch;
+  absl::Status RunBatch(Worker* worker, const Batch& batch) {
     int32_t poisoned = -1;
-    LS_RETURN_IF_ERROR(RunSamples(worker, 0, batch.samples.size(), &poisoned));
+    LS_RETURN_IF_ERROR(RunSamples(worker, batch, 0, batch.samples.size(), &poisoned));
     if (poisoned < 0) return absl::OkStatus();
     // One by one, to name the sample.
     for (size_t s = 0; s < batch.samples.size(); ++s) {
       int32_t tensor = -1;
-      LS_RETURN_IF_ERROR(RunSamples(worker, s, 1, &tensor));
+      LS_RETURN_IF_ERROR(RunSamples(worker, batch, s, 1, &tensor));
       if (tensor >= 0) return NotFinite(tensor, batch.indices[s]);
     }
     return NotFinite(poisoned, batch.indices[0]);
@@ -301,9 +318,16 @@ class Calibration {
     return out;
   }
 
+  Observer& FirstObserver() const {
+    return *std::find_if(workers_.begin(), workers_.end(), [](const Worker& w) {
+              return w.observer != nullptr;
+            })->observer;
+  }
+
   // Tensors that the executor computed ahead were never observed.
   absl::Status AddFolded(Ranges* out) {
-    Executor& executor = workers_[0].observer->executor();
+    // With a single round of few batches a worker may have had nothing to do.
+    Executor& executor = FirstObserver().executor();
     for (const Node& node : part_->main().nodes) {
       for (int32_t t : node.outputs) {
         if (!IsActivation(part_->main(), t) || out->tensors[static_cast<size_t>(t)].seen) continue;
@@ -345,6 +369,7 @@ class Calibration {
   const Context& context_;
   std::vector<int64_t> order_;
   int64_t per_run_ = 1;
+  std::vector<Batch> round_;
   std::vector<Worker> workers_;
   std::mutex observers_;  // guards the workers' observers and shapes while one is made
 };

@@ -10,6 +10,7 @@
 
 #include "data/npy.h"
 #include "ir/verify.h"
+#include "ops/op.h"
 #include "quantize/quantize.h"
 #include "tests/memory_dataset.h"
 #include "tests/testing.h"
@@ -20,6 +21,14 @@ namespace {
 
 using testing::MemoryDataset;
 using testing::SharedDir;
+
+// Where our scales are meant to be others than the official ones.
+//   elu: LiteRT has an int8 kernel, which the official converter does not use.
+//   sum, 16x8: the official output has the input's scale, and saturates.
+//   net_layer_norm, int8: TFLite's calibrator reads a node's inputs once more after it has run,
+//   when ADD and MUL may have written their result over them; its ranges are unions with the next
+//   tensor's.
+const std::set<std::string> kBetter = {"int8/elu", "int16x8/sum", "int8/net_layer_norm"};
 
 // What was compared, and what was found.
 struct Tally {
@@ -108,6 +117,8 @@ void CompareTensor(const Tensor& ours, const Tensor& theirs, const std::string& 
     CompareConstant(ours, theirs, where, tally);
 }
 
+void SortQuantizers(const Graph& graph, std::vector<const Node*>* nodes);
+
 std::vector<const Node*> Nodes(const Graph& graph) {
   std::vector<const Node*> out;
   // The official files compute the shape of a reshape; ours have it as a constant.
@@ -118,7 +129,22 @@ std::vector<const Node*> Nodes(const Graph& graph) {
     if (kShapes.count(node.op) != 0 && first.type == schema::TensorType_INT32) continue;
     out.push_back(&node);
   }
+  SortQuantizers(graph, &out);
   return out;
+}
+
+// Requantizing nodes in a row come in any order.
+void SortQuantizers(const Graph& graph, std::vector<const Node*>* nodes) {
+  auto quantizes = [](const Node* node) { return node->op == schema::BuiltinOperator_QUANTIZE; };
+  for (auto it = nodes->begin(); it != nodes->end();) {
+    const auto end = std::find_if_not(it, nodes->end(), quantizes);
+    std::sort(it, end, [&](const Node* a, const Node* b) {
+      const auto& tensors = graph.main().tensors;
+      return tensors[static_cast<size_t>(a->inputs[0])].name <
+             tensors[static_cast<size_t>(b->inputs[0])].name;
+    });
+    it = end == nodes->end() ? end : end + 1;
+  }
 }
 
 std::string Sequence(const std::vector<const Node*>& nodes) {
@@ -221,6 +247,20 @@ TEST(GoldenMnist, ScalesZeroPointsAndWeightsEqualTheOfficialFiles) {
   }
 }
 
+// The operator with int8 weights in a dynamic-range file that has no such kernel here.
+std::string Missing(const Graph& theirs, const std::string& recipe) {
+  if (recipe != "dynamic") return "";
+  for (const Node& node : theirs.main().nodes) {
+    for (int32_t t : node.inputs) {
+      if (t < 0 || theirs.main().tensors[static_cast<size_t>(t)].type != schema::TensorType_INT8)
+        continue;
+      const OpRecord* op = FindOp(node);
+      if (op == nullptr || !op->quant.dynamic) return OperatorName(node);
+    }
+  }
+  return "";
+}
+
 class GoldenOps : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(GoldenOps, ScalesZeroPointsAndConstantsEqualTheOfficialFiles) {
@@ -248,12 +288,21 @@ TEST_P(GoldenOps, ScalesZeroPointsAndConstantsEqualTheOfficialFiles) {
       continue;
     }
     ASSERT_OK_AND_ASSIGN(const Graph theirs, ReadTflite(dir + recipe + ".tflite", Context{}));
+    if (const std::string missing = Missing(theirs, recipe); !missing.empty()) {
+      skipped.push_back(name + ": no hybrid kernel yet for " + missing);
+      continue;
+    }
+    if (kBetter.count(recipe + "/" + name) != 0) {
+      skipped.push_back(name + ": another result is meant, see kBetter");
+      continue;
+    }
     CompareGraphs(*ours, theirs, name, &tally);
     ++compared;
   }
   Print(fmt::format("golden/ops {}, {} cases", recipe, compared), tally);
-  for (const std::string& line : skipped) fmt::print("  not quantized: {}\n", line);
-  EXPECT_GT(compared, 0);
+  for (const std::string& line : skipped) fmt::print("  not compared: {}\n", line);
+  // What was reached once is kept.
+  EXPECT_GE(compared, recipe == "int8" ? 89 : recipe == "int16x8" ? 80 : 107);
   EXPECT_TRUE(tally.differences.empty());
 }
 INSTANTIATE_TEST_SUITE_P(Recipes, GoldenOps, ::testing::Values("int8", "int16x8", "dynamic"),
