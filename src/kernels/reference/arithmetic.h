@@ -41,6 +41,13 @@ T Clamp(T x, T low, T high) {
   return high < x ? high : x;
 }
 
+// x times a factor, saturated where the factor is above 1 and the product does not fit. (TFLite's
+// kernels that use it are not defined there.)
+inline int32_t ScaleSaturating(int32_t x, Multiplier m) {
+  if (m.shift <= 0) return MultiplyByQuantizedMultiplier(x, m);
+  return SaturatingShiftLeft(SaturatingRoundingDoublingHighMul(x, m.multiplier), m.shift);
+}
+
 // ADD and SUB of 8 and 16-bit quantized values: both inputs are shifted left (20 bits for 8-bit
 // types, 15 for int16), brought to twice the larger input scale, combined and brought to the
 // output's scale.
@@ -57,7 +64,7 @@ struct QuantizedSum {
     const int32_t scaled_x = Scale(x + a_offset, a);
     const int32_t scaled_y = Scale(y + b_offset, b);
     const int32_t sum = subtract ? scaled_x - scaled_y : scaled_x + scaled_y;
-    const int32_t raw = WrappingAdd(MultiplyByQuantizedMultiplier(sum, out), out_offset);
+    const int32_t raw = WrappingAdd(ScaleSaturating(sum, out), out_offset);
     return static_cast<T>(Clamp(raw, low, high));
   }
 

@@ -14,6 +14,15 @@
 
 namespace litesmith::reference {
 
+// round(x / 2^exponent) for exponents 0 to 31. Beyond them LiteRT's kernels shift by the exponent
+// modulo 32, as x86 and AArch64 do, with a mask of all ones: small quotients of DIV come out so,
+// and equal bits need it.
+inline int32_t RoundingDivideModulo(int32_t x, int exponent) {
+  exponent &= 63;
+  if (exponent < 32) return RoundingDivideByPowerOfTwo(x, exponent);
+  return WrappingAdd(x >> (exponent - 32), x >= 0 ? 1 : 0);
+}
+
 // DIV of 8- and 16-bit quantized values by the fixed-point reciprocal. REQUIRES: y is not b's zero
 // point.
 struct QuantizedQuotient {
@@ -31,15 +40,12 @@ struct QuantizedQuotient {
       divisor = -divisor;
     }
     const FixedReciprocal reciprocal = Reciprocal(divisor, 31);
-    const int headroom =
-        dividend == 0
-            ? 31
-            : __builtin_clz(static_cast<uint32_t>(dividend < 0 ? ~dividend : dividend)) - 1;
+    const int headroom = dividend == 0 ? 31 : __builtin_clrsb(dividend);
     const auto shifted = static_cast<int32_t>(static_cast<uint32_t>(dividend) << headroom);
     const int32_t quotient = SaturatingRoundingDoublingHighMul(shifted, reciprocal.value);
     const int shift = out.shift - reciprocal.bits_over_unit - headroom;
     const int32_t scaled =
-        shift < -31 ? 0 : MultiplyByQuantizedMultiplier(quotient, out.multiplier, shift);
+        RoundingDivideModulo(SaturatingRoundingDoublingHighMul(quotient, out.multiplier), -shift);
     return static_cast<T>(Clamp(WrappingAdd(scaled, out_offset), low, high));
   }
 };
@@ -55,7 +61,7 @@ struct QuantizedSquaredDifference {
     const int32_t difference =
         MultiplyByQuantizedMultiplier((x + a_offset) * (1 << kLeftShift), a) -
         MultiplyByQuantizedMultiplier((y + b_offset) * (1 << kLeftShift), b);
-    const int32_t scaled = MultiplyByQuantizedMultiplier(difference * difference, out);
+    const int32_t scaled = ScaleSaturating(difference * difference, out);
     return static_cast<int8_t>(Clamp(WrappingAdd(scaled, out_offset), -128, 127));
   }
 };
