@@ -172,7 +172,7 @@ absl::StatusOr<Kernel> QuantizedSumKernel(const PrepareArgs& args, const ReduceG
   const TensorView &in = args.in(0), &out = args.out(0);
   LS_RETURN_IF_ERROR(CheckActivationQuant(in, "the input"));
   LS_RETURN_IF_ERROR(CheckActivationQuant(out, "the output"));
-  reference::QuantizedSum finish;
+  reference::RequantizedSum finish;
   finish.multiplier = QuantizeMultiplier(double{in.scale()} / double{out.scale()});
   finish.in_zero = in.zero_point();
   finish.out_zero = out.zero_point();

@@ -118,6 +118,8 @@ size_t ForEachTruncation(std::span<const std::byte> file, const TryMutant& attem
 
 size_t ForEachMutation(std::span<const std::byte> file, size_t count, uint64_t seed,
                        const TryMutant& attempt) {
+  const char* factor = std::getenv("LITESMITH_HOSTILE_FACTOR");
+  if (factor != nullptr) count *= std::strtoul(factor, nullptr, 10);
   for (size_t i = 0; i < count; ++i) {
     Random random = Random::ForKey(seed, i);
     std::vector<std::byte> mutant(file.begin(), file.end());

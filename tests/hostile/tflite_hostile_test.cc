@@ -56,6 +56,25 @@ std::vector<std::byte> Load(const std::string& name) {
   return {(*file)->bytes().begin(), (*file)->bytes().end()};
 }
 
+// Small files that together use every operator with a kernel and every kind of quantization.
+std::vector<std::string> SmallFiles() {
+  std::vector<std::string> out = {"keras/multi_output/float32.tflite",
+                                  "keras/conv_bn_folding/float32.tflite"};
+  for (const char* op :
+       {"add_broadcast", "avg_pool_same", "concat", "conv2d_3x3_same_relu", "depthwise_mult2",
+        "fully_connected_relu", "logistic", "max_pool", "mean_hw", "mul_const", "pack", "pad",
+        "reduce_max", "relu6", "reshape", "softmax", "strided_slice", "sub", "tanh"}) {
+    for (const char* mode : {"float32", "int8", "int16x8"}) {
+      out.push_back(fmt::format("ops/{}/{}.tflite", op, mode));
+    }
+  }
+  for (const char* op : {"dyn_conv_equal_scales", "dyn_depthwise", "dyn_fc"}) {
+    out.push_back(fmt::format("ops/{}/dynamic.tflite", op));
+    out.push_back(fmt::format("ops/{}/f16.tflite", op));
+  }
+  return out;
+}
+
 TEST(HostileTflite, Truncations) {
   REQUIRE_SHARED();
   Tally tally;
@@ -69,6 +88,21 @@ TEST(HostileTflite, Truncations) {
   }
   fmt::print("{} cut files, {} still readable\n", tally.tried, tally.parsed);
   EXPECT_GT(tally.tried, 4000u);
+}
+
+TEST(HostileTflite, Mutations) {
+  REQUIRE_SHARED();
+  Tally tally;
+  uint64_t seed = 1;
+  for (const std::string& name : SmallFiles()) {
+    const std::vector<std::byte> file = Load(name);
+    ForEachMutation(file, 200, seed++, [&](auto mutant, const std::string& label) {
+      Use(mutant, fmt::format("{}, {}", name, label), true, &tally);
+    });
+  }
+  fmt::print("{} damaged files, {} still readable, {} prepared, {} ran\n", tally.tried,
+             tally.parsed, tally.prepared, tally.ran);
+  EXPECT_GE(tally.tried, 6000u);
 }
 
 }  // namespace

@@ -68,10 +68,11 @@ bool MakeLoopNest(const int32_t* output, int rank, const int32_t* const (&shapes
 // operands' starts. In a single loop the row is the range itself.
 template <int N, typename Row>
 void ForEachRow(const LoopNest<N>& nest, int64_t begin, int64_t end, const Row& row) {
+  if (begin >= end) return;  // also where a dimension is 0
   int64_t offset[N] = {};
   if (nest.loops <= 1) {
     for (int i = 0; i < N; ++i) offset[i] = begin * nest.stride[i][0];
-    if (end > begin) row(offset, begin, end - begin);
+    row(offset, begin, end - begin);
     return;
   }
   int64_t index[kMaxLoops] = {};

@@ -51,7 +51,7 @@ void Reduce(const ReduceGeometry& g, const In* input, Acc* acc, const F& f) {
 
 // The output stage of quantized MEAN and SUM: (sum - count * input zero point) * multiplier + zero
 // point.
-struct QuantizedSum {
+struct RequantizedSum {
   Multiplier multiplier;
   int32_t in_zero = 0, out_zero = 0;
   int32_t low = 0, high = 0;
