@@ -86,6 +86,55 @@ absl::StatusOr<Kernel> Softmax16(const PrepareArgs& args, float beta) {
       });
 }
 
+// What LOG_SOFTMAX reads, besides the scale: its inverse, to tell which differences still fit.
+template <typename T>
+absl::StatusOr<Kernel> LogSoftmax8(const PrepareArgs& args) {
+  LS_RETURN_IF_ERROR(CheckActivationQuant(args.in(0), "the input"));
+  LS_RETURN_IF_ERROR(CheckActivationQuant(args.out(0), "the output"));
+  if (args.out(0).scale() != 16.0f / 256.0f ||
+      args.out(0).zero_point() != std::numeric_limits<T>::max()) {
+    return Invalid("the output '{}' needs the scale 1/16 and the zero point {}",
+                   Printable(args.out(0).name), std::numeric_limits<T>::max());
+  }
+  LS_ASSIGN_OR_RETURN(const reference::SoftmaxScale scale, Scale8(1.0, args.in(0).scale()));
+  const double reverse_factor = static_cast<double>(int64_t{1} << (31 - scale.scale.shift)) /
+                                static_cast<double>(scale.scale.multiplier);
+  const Multiplier reverse = QuantizeMultiplier(reverse_factor);
+  if (reverse.shift > 0) {
+    return Invalid("the input scale {} is too small for the fixed-point kernel",
+                   args.in(0).scale());
+  }
+  return RowKernel<T, T>(args, [scale, reverse](const T* in, size_t depth, T* out) {
+    reference::LogSoftmaxRow(in, depth, scale, reverse, out);
+  });
+}
+
+absl::StatusOr<Kernel> LogSoftmaxByType(const PrepareArgs& args) {
+  if (args.in(0).type != args.out(0).type) return NoKernel(args);
+  switch (args.in(0).type) {
+    case schema::TensorType_FLOAT32:
+      return RowKernel<float, float>(args, [](const float* in, size_t depth, float* out) {
+        reference::LogSoftmaxRow(in, depth, out);
+      });
+    case schema::TensorType_INT8:
+      return LogSoftmax8<int8_t>(args);
+    case schema::TensorType_UINT8:
+      return LogSoftmax8<uint8_t>(args);
+    default:
+      return NoKernel(args);
+  }
+}
+
+absl::StatusOr<Kernel> PrepareLogSoftmax(const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(Kernel kernel, LogSoftmaxByType(args));
+  kernel.name = KernelName(args);
+  return kernel;
+}
+
+int LogSoftmaxVersion(const VersionArgs& args) {
+  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+}
+
 // TFLite fixes the output's quantization.
 absl::Status CheckOutputQuant(const TensorView& output) {
   LS_RETURN_IF_ERROR(CheckActivationQuant(output, "the output"));
@@ -152,6 +201,22 @@ const OpRecord& SoftmaxOp() {
     r.quant.output = OutputRule::kFixed;
     r.quant.int8_fixed = {1.0f / 256.0f, -128};
     r.quant.int16_fixed = {1.0f / 32768.0f, 0};
+    return r;
+  }();
+  return record;
+}
+
+const OpRecord& LogSoftmaxOp() {
+  static const OpRecord record = [] {
+    OpRecord r;
+    r.op = schema::BuiltinOperator_LOG_SOFTMAX;
+    r.names = {"log_softmax", "LogSoftmax", "LogSoftmax"};
+    r.infer_shapes = Infer;
+    r.prepare = PrepareLogSoftmax;
+    r.version = LogSoftmaxVersion;
+    r.quant.int8 = true;
+    r.quant.output = OutputRule::kFixed;
+    r.quant.int8_fixed = {16.0f / 256.0f, 127};
     return r;
   }();
   return record;

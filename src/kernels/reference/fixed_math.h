@@ -151,6 +151,48 @@ inline FixedReciprocal Reciprocal(int32_t x, int integer_bits) {
   return out;
 }
 
+// log(x) for x >= 1 with kIn integer bits, as a number with kOut integer bits: x is brought near 1
+// once directly and once times sqrt(1/2), the better of the two goes through a rational
+// approximation.
+template <int kOut, int kIn>
+int32_t FixedLog(int32_t x) {
+  constexpr int kAcc = kOut + 1;  // one bit of headroom
+  constexpr int32_t kLog2 = 1488522236, kFourthRootOfHalf = 1805811301, kRootOfHalf = 1518500250;
+  // With r = sqrt(sqrt(2)): 11/240 r, r/20, 2/r - r, r/4.
+  constexpr int32_t kAlphaN = 117049297, kAlphaD = 127690142, kAlphaI = 1057819769,
+                    kAlphaF = 638450708;
+  const int32_t quarter = RoundingDivideByPowerOfTwo(int32_t{1} << 29, kAcc);
+  const auto leading_zeros = [](int32_t v) {
+    return v == 0 ? 32 : __builtin_clz(static_cast<uint32_t>(v));
+  };
+  const auto saturate = [](int64_t v) {
+    constexpr int64_t kLow = std::numeric_limits<int32_t>::min();
+    constexpr int64_t kHigh = std::numeric_limits<int32_t>::max();
+    return static_cast<int32_t>(v < kLow ? kLow : v > kHigh ? kHigh : v);
+  };
+  const auto shift_left = [](int32_t v, int by) {
+    return SaturatingShiftLeft(v, by < 0 ? 0 : by > 31 ? 31 : by);
+  };
+  const int headroom_a = leading_zeros(x);
+  const int32_t r_a = SaturatingShiftLeft(FixedMul(shift_left(x, headroom_a - 1), kRootOfHalf), 1);
+  const int32_t power_a = saturate(int64_t{shift_left(kIn - headroom_a, 31 - kAcc)} + quarter);
+  const int headroom_b = leading_zeros(FixedMul(x, kRootOfHalf)) - 1;
+  const int32_t r_b = shift_left(x, headroom_b);
+  const int32_t power_b = saturate(int64_t{shift_left(kIn - headroom_b, 31 - kAcc)} - quarter);
+  const int32_t r = r_a < r_b ? r_a : r_b;
+  const int32_t power = power_a > power_b ? power_a : power_b;
+  const int32_t p = RoundingHalfSum(r, kFourthRootOfHalf);
+  int32_t q = FixedSub(r, kFourthRootOfHalf);
+  q = FixedAdd(q, q);
+  const int32_t square = FixedMul(q, q);
+  const int32_t numerator = FixedAdd(FixedMul(q, r), FixedMul(FixedMul(q, square), kAlphaN));
+  const int32_t denominator_minus_one = FixedAdd(
+      FixedMul(p, FixedAdd(FixedAdd(kAlphaI, q), FixedMul(kAlphaD, square))), FixedMul(kAlphaF, q));
+  const int32_t quotient = FixedMul(RoundingDivideByPowerOfTwo(numerator, kAcc),
+                                    ReciprocalOfOnePlus(denominator_minus_one));
+  return SaturatingShiftLeft(FixedAdd(FixedMul(power, kLog2), quotient), kAcc - kOut);
+}
+
 // 1 / sqrt(x) as a multiplier, by five Newton steps from 1 in numbers with 3 integer bits. 0 counts
 // as 1.
 inline Multiplier InverseSquareRoot(int32_t x) {

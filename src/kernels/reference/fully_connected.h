@@ -11,24 +11,30 @@
 
 namespace litesmith::reference {
 
-// Rows [begin, end). `row_offsets`, when given, replaces `in_offset` row by row. Calls
-// stage(index, unit, row, acc) once per output element.
+// One row. Calls stage(index + unit, unit, row, acc) once per output element.
+template <typename Acc, typename In, typename Weight, typename Stage>
+void MultiplyRow(const In* input, const Weight* weights, int32_t depth, int32_t units,
+                 int32_t in_offset, int32_t weight_offset, size_t row, const Stage& stage) {
+  for (int32_t unit = 0; unit < units; ++unit) {
+    const Weight* by = weights + size_t(unit) * depth;
+    Acc acc = 0;
+    for (int32_t d = 0; d < depth; ++d) {
+      acc = MultiplyAdd<Acc>(acc, Offset<Acc>(by[d], weight_offset),
+                             Offset<Acc>(input[d], in_offset));
+    }
+    stage(row * units + unit, unit, static_cast<int32_t>(row), acc);
+  }
+}
+
+// Rows [begin, end). `row_offsets`, when given, replaces `in_offset` row by row.
 template <typename Acc, typename In, typename Weight, typename Stage>
 void MultiplyRows(const In* input, const Weight* weights, int32_t depth, int32_t units,
                   int32_t in_offset, int32_t weight_offset, const int32_t* row_offsets,
                   size_t begin, size_t end, const Stage& stage) {
   for (size_t row = begin; row < end; ++row) {
-    const In* from = input + row * depth;
-    const int32_t offset = row_offsets == nullptr ? in_offset : row_offsets[row];
-    for (int32_t unit = 0; unit < units; ++unit) {
-      const Weight* by = weights + size_t(unit) * depth;
-      Acc acc = 0;
-      for (int32_t d = 0; d < depth; ++d) {
-        acc =
-            MultiplyAdd<Acc>(acc, Offset<Acc>(by[d], weight_offset), Offset<Acc>(from[d], offset));
-      }
-      stage(row * units + unit, unit, static_cast<int32_t>(row), acc);
-    }
+    MultiplyRow<Acc>(input + row * depth, weights, depth, units,
+                     row_offsets == nullptr ? in_offset : row_offsets[row], weight_offset, row,
+                     stage);
   }
 }
 

@@ -90,6 +90,48 @@ inline void SoftmaxRow(const int16_t* in, size_t depth, Multiplier scale, const 
   }
 }
 
+// LOG_SOFTMAX.
+inline void LogSoftmaxRow(const float* in, size_t depth, float* out) {
+  float most = std::numeric_limits<float>::lowest();
+  for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
+  float sum = 0.0f;
+  for (size_t c = 0; c < depth; ++c) sum += std::exp(in[c] - most);
+  const float log_sum = std::log(sum);
+  for (size_t c = 0; c < depth; ++c) out[c] = in[c] - most - log_sum;
+}
+
+// 8-bit LOG_SOFTMAX: output scale 1/16, the highest value stands for 0. `reverse` is the inverse of
+// the input's scale in 5.26.
+template <typename T>
+void LogSoftmaxRow(const T* in, size_t depth, const SoftmaxScale& s, Multiplier reverse, T* out) {
+  constexpr int kSumBits = 12, kDiffBits = 5, kOutBits = 4;
+  constexpr int32_t kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
+  T most = std::numeric_limits<T>::min();
+  for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
+  int32_t sum = 0;
+  for (size_t c = 0; c < depth; ++c) {
+    const int32_t diff = int32_t{in[c]} - most;
+    if (diff < s.diff_min) continue;
+    const int32_t scaled = MultiplyByQuantizedMultiplier(diff, s.scale);
+    sum = FixedAdd(sum, RoundingDivideByPowerOfTwo(ExpOfNegative<kDiffBits>(scaled), kSumBits));
+  }
+  const int32_t log_sum = FixedLog<kDiffBits, kSumBits>(sum);
+  const int32_t least = std::max(
+      s.diff_min - 1, MultiplyByQuantizedMultiplier(
+                          FixedAdd(log_sum, std::numeric_limits<int32_t>::min()), reverse));
+  for (size_t c = 0; c < depth; ++c) {
+    const int32_t diff = int32_t{in[c]} - most;
+    if (diff <= least) {
+      out[c] = static_cast<T>(kLow);
+      continue;
+    }
+    const int32_t scaled = MultiplyByQuantizedMultiplier(diff, s.scale);
+    const int32_t value =
+        RoundingDivideByPowerOfTwo(FixedSub(scaled, log_sum), 31 - kDiffBits - kOutBits) + kHigh;
+    out[c] = static_cast<T>(std::clamp(value, kLow, kHigh));
+  }
+}
+
 }  // namespace litesmith::reference
 
 #endif  // LITESMITH_KERNELS_REFERENCE_SOFTMAX_H_

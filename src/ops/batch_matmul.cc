@@ -1,0 +1,287 @@
+#include <memory>
+
+#include "kernels/reference/dynamic_range.h"
+#include "kernels/reference/fully_connected.h"
+#include "kernels/reference/stage.h"
+#include "ops/matrix_support.h"
+#include "ops/op_support.h"
+
+namespace litesmith {
+namespace {
+
+using schema::BatchMatMulOptionsT;
+
+struct Sizes {
+  int32_t rows = 0, depth = 0, units = 0;
+  bool adj_x = false, adj_y = false;
+  Shape batches;                                // of the output
+  std::vector<size_t> left_index, right_index;  // which matrix each output matrix is made of
+};
+
+// The matrix of `shape` that output matrix `index` reads, broadcast.
+std::vector<size_t> MatrixIndices(const Shape& batches, const Shape& shape) {
+  std::vector<size_t> out = {0};
+  const size_t own = shape.size() - 2;
+  for (size_t d = 0; d < batches.size(); ++d) {
+    const bool has = d + own >= batches.size();
+    const int32_t size = has ? shape[d + own - batches.size()] : 1;
+    std::vector<size_t> next;
+    next.reserve(out.size() * static_cast<size_t>(batches[d]));
+    for (size_t base : out) {
+      for (int32_t i = 0; i < batches[d]; ++i) {
+        next.push_back(base * static_cast<size_t>(size) + (size == 1 ? 0 : static_cast<size_t>(i)));
+      }
+    }
+    out = std::move(next);
+  }
+  return out;
+}
+
+absl::StatusOr<Sizes> MatrixSizes(const BatchMatMulOptionsT& options, const Shape& x,
+                                  const Shape& y) {
+  if (x.size() < 2 || y.size() < 2 || x.size() > 5 || y.size() > 5) {
+    return Invalid("the inputs need 2 to 5 dimensions, they have {} and {}", x.size(), y.size());
+  }
+  Sizes s;
+  s.adj_x = options.adj_x;
+  s.adj_y = options.adj_y;
+  s.rows = x[x.size() - (s.adj_x ? 1 : 2)];
+  s.depth = x[x.size() - (s.adj_x ? 2 : 1)];
+  s.units = y[y.size() - (s.adj_y ? 2 : 1)];
+  if (y[y.size() - (s.adj_y ? 1 : 2)] != s.depth) {
+    return Invalid("matrices of {} and {} cannot be multiplied", ShapeString(x), ShapeString(y));
+  }
+  LS_ASSIGN_OR_RETURN(
+      s.batches, BroadcastShapes(Shape(x.begin(), x.end() - 2), Shape(y.begin(), y.end() - 2)));
+  return s;
+}
+
+absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
+  LS_RETURN_IF_ERROR(CheckOperands(args, 2, 2, 1));
+  LS_ASSIGN_OR_RETURN(const Sizes s, MatrixSizes(args.node.GetOptions<BatchMatMulOptionsT>(),
+                                                 args.in(0).shape, args.in(1).shape));
+  Shape out = s.batches;
+  out.push_back(s.rows);
+  out.push_back(s.units);
+  LS_RETURN_IF_ERROR(CheckShape(out));
+  outputs->assign(1, std::move(out));
+  return absl::OkStatus();
+}
+
+struct State {
+  Sizes sizes;
+  size_t left_elements = 0, right_elements = 0;
+  size_t left_bytes = 0;  // of the transposed left operand in the scratch memory, rounded up
+  size_t right_bytes = 0;
+  int32_t in_offset = 0, weight_offset = 0, out_zero = 0;
+  IntRange limits = {0, 0};
+  Multiplier multiplier;
+  std::vector<float> channel_scales;  // hybrid; empty: in the row scales
+  float weight_scale = 1.0f;
+  bool asymmetric = false;
+};
+
+// The matrices [count][rows][columns] transposed, as the products' inner loop reads them.
+template <typename T>
+void TransposeMatrices(const T* from, size_t elements, size_t rows, size_t columns, T* to) {
+  for (size_t base = 0; base < elements; base += rows * columns) {
+    for (size_t r = 0; r < rows; ++r) {
+      for (size_t c = 0; c < columns; ++c) to[base + c * rows + r] = from[base + r * columns + c];
+    }
+  }
+}
+
+// Both operands with the summed dimension last: as they are, or transposed into the scratch memory.
+template <typename T>
+const T* LeftRows(const State& s, const RunArgs& args) {
+  if (!s.sizes.adj_x) return args.in<T>(0);
+  T* to = reinterpret_cast<T*>(args.scratch);
+  TransposeMatrices(args.in<T>(0), s.left_elements, s.sizes.depth, s.sizes.rows, to);
+  return to;
+}
+template <typename T>
+const T* RightUnits(const State& s, const RunArgs& args) {
+  if (s.sizes.adj_y) return args.in<T>(1);
+  T* to = reinterpret_cast<T*>(args.scratch + s.left_bytes);
+  TransposeMatrices(args.in<T>(1), s.right_elements, s.sizes.depth, s.sizes.units, to);
+  return to;
+}
+
+// All rows of all output matrices, shared among the threads. `row_offsets`, when given, replaces
+// the input offset output row by output row.
+template <typename Acc, typename X, typename Y, typename Stage>
+void RunRows(const State& s, const X* left, const Y* right, const int32_t* row_offsets,
+             const Stage& stage, ThreadPool* threads) {
+  const size_t rows = s.sizes.rows, depth = s.sizes.depth, units = s.sizes.units;
+  const auto body = [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) {
+      const size_t matrix = row / rows;
+      const size_t from = s.sizes.left_index[matrix] * rows + row % rows;
+      reference::MultiplyRow<Acc>(
+          left + from * depth, right + s.sizes.right_index[matrix] * units * depth, s.sizes.depth,
+          s.sizes.units, row_offsets == nullptr ? s.in_offset : row_offsets[row], s.weight_offset,
+          row, stage);
+    }
+  };
+  ParallelFor(threads, s.sizes.left_index.size() * rows, 1, std::cref(body));
+}
+
+template <typename Acc, typename X, typename Y, typename Out>
+Kernel IntegerKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    const reference::FixedPointStage<int32_t, Out> stage{
+        {nullptr, s->out_zero, s->limits.low, s->limits.high, args.out<Out>(0)}, &s->multiplier, 0};
+    RunRows<Acc>(*s, LeftRows<X>(*s, args), RightUnits<Y>(*s, args), nullptr, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// float32, and int8 to int32 sums, which LiteRT leaves without zero points.
+template <typename Acc, typename T, typename Out>
+Kernel PlainKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    Out* out = args.out<Out>(0);
+    const auto stage = [out](size_t index, int32_t, int32_t, Acc acc) {
+      out[index] = static_cast<Out>(acc);
+    };
+    RunRows<Acc>(*s, LeftRows<T>(*s, args), RightUnits<T>(*s, args), nullptr, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// Float left operand, int8 right one: each row is quantized by itself. Scratch after the operands:
+// zero points and scales of the output's rows, then the quantized rows.
+Kernel HybridKernel(std::shared_ptr<const State> s) {
+  const size_t depth = s->sizes.depth, rows = s->sizes.rows;
+  const size_t left_rows = depth == 0 ? 0 : s->left_elements / depth;
+  const size_t out_rows = s->sizes.left_index.size() * rows;
+  Kernel kernel;
+  kernel.scratch_bytes = (out_rows + left_rows) * 2 * sizeof(float) + s->left_elements;
+  kernel.run = [s, depth, rows, left_rows, out_rows](const RunArgs& args) {
+    auto* zeros = reinterpret_cast<int32_t*>(args.scratch + s->left_bytes + s->right_bytes);
+    auto* scales = reinterpret_cast<float*>(zeros + out_rows);
+    auto* left_zeros = reinterpret_cast<int32_t*>(scales + out_rows);
+    auto* left_scales = reinterpret_cast<float*>(left_zeros + left_rows);
+    auto* quantized = reinterpret_cast<int8_t*>(left_scales + left_rows);
+    const float* left = LeftRows<float>(*s, args);
+    for (size_t r = 0; r < left_rows; ++r) {
+      int32_t zero = 0;
+      const float* from = left + r * depth;
+      int8_t* to = quantized + r * depth;
+      left_scales[r] = s->asymmetric ? reference::QuantizeAsymmetric(from, depth, to, &zero)
+                                     : reference::QuantizeSymmetric(from, depth, to);
+      if (s->channel_scales.empty()) left_scales[r] *= s->weight_scale;
+      left_zeros[r] = -zero;
+    }
+    for (size_t row = 0; row < out_rows && left_rows > 0; ++row) {
+      const size_t from = s->sizes.left_index[row / rows] * rows + row % rows;
+      zeros[row] = left_zeros[from];
+      scales[row] = left_scales[from];
+    }
+    const float infinity = std::numeric_limits<float>::infinity();
+    const reference::HybridStage stage{
+        nullptr,
+        scales,
+        s->channel_scales.empty() ? nullptr : s->channel_scales.data(),
+        1,
+        false,
+        -infinity,
+        infinity,
+        args.out<float>(0)};
+    RunRows<uint32_t>(*s, quantized, RightUnits<int8_t>(*s, args), zeros, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+absl::Status PrepareInteger(const PrepareArgs& args, State* s) {
+  const TensorView &x = args.in(0), &y = args.in(1), &out = args.out(0);
+  LS_RETURN_IF_ERROR(CheckActivationQuant(x, "input 0"));
+  LS_RETURN_IF_ERROR(CheckActivationQuant(y, "input 1"));
+  LS_RETURN_IF_ERROR(CheckActivationQuant(out, "the output"));
+  const bool wide = x.type == schema::TensorType_INT16;
+  if (wide && y.zero_point() != 0) return Invalid("input 1 has the zero point {}", y.zero_point());
+  LS_ASSIGN_OR_RETURN(const std::vector<Multiplier> multipliers,
+                      QuantizeFactors({TensorFactor(x, y, out)}, wide));
+  s->multiplier = multipliers[0];
+  s->in_offset = -x.zero_point();
+  s->weight_offset = -y.zero_point();
+  s->out_zero = out.zero_point();
+  LS_ASSIGN_OR_RETURN(s->limits,
+                      QuantizedActivationRange(schema::ActivationFunctionType_NONE, out));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, std::shared_ptr<State> s) {
+  const TensorType x = args.in(0).type, y = args.in(1).type, out = args.out(0).type;
+  if (x == schema::TensorType_FLOAT32 && y == x && out == x) {
+    return PlainKernel<float, float, float>(s);
+  }
+  if (x == schema::TensorType_FLOAT32 && y == schema::TensorType_INT8 && out == x) {
+    LS_RETURN_IF_ERROR(CheckWeightQuant(args.in(1), s->sizes.units, true));
+    s->asymmetric = args.node.GetOptions<BatchMatMulOptionsT>().asymmetric_quantize_inputs;
+    s->weight_scale = args.in(1).scale();
+    if (args.in(1).quant->per_channel()) s->channel_scales = args.in(1).quant->scale;
+    return HybridKernel(s);
+  }
+  if (x == schema::TensorType_INT8 && y == x && out == schema::TensorType_INT32) {
+    return PlainKernel<uint32_t, int8_t, int32_t>(s);
+  }
+  if (x == schema::TensorType_INT8 && y == x && out == x) {
+    LS_RETURN_IF_ERROR(PrepareInteger(args, s.get()));
+    return IntegerKernel<uint32_t, int8_t, int8_t, int8_t>(s);
+  }
+  if (x == schema::TensorType_INT16 && out == x && (y == x || y == schema::TensorType_INT8)) {
+    LS_RETURN_IF_ERROR(PrepareInteger(args, s.get()));
+    if (y == x) return IntegerKernel<uint64_t, int16_t, int16_t, int16_t>(s);
+    return IntegerKernel<uint64_t, int16_t, int8_t, int16_t>(s);
+  }
+  return NoKernel(args);
+}
+
+absl::StatusOr<Kernel> PrepareBatchMatMul(const PrepareArgs& args) {
+  auto s = std::make_shared<State>();
+  const TensorView &x = args.in(0), &y = args.in(1);
+  LS_ASSIGN_OR_RETURN(s->sizes,
+                      MatrixSizes(args.node.GetOptions<BatchMatMulOptionsT>(), x.shape, y.shape));
+  s->sizes.left_index = MatrixIndices(s->sizes.batches, x.shape);
+  s->sizes.right_index = MatrixIndices(s->sizes.batches, y.shape);
+  s->left_elements = static_cast<size_t>(x.elements());
+  s->right_elements = static_cast<size_t>(y.elements());
+  const auto aligned = [](size_t bytes) { return (bytes + 63) / 64 * 64; };
+  if (s->sizes.adj_x) s->left_bytes = aligned(s->left_elements * TypeSize(x.type));
+  if (!s->sizes.adj_y) s->right_bytes = aligned(s->right_elements * TypeSize(y.type));
+  LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, s));
+  kernel.scratch_bytes += s->left_bytes + s->right_bytes;
+  kernel.name = MatrixKernelName(args, 0, 1, "batch_matmul");
+  return kernel;
+}
+
+int Version(const VersionArgs& args) {
+  if (args.in(0) == schema::TensorType_INT16) return 3;
+  if (args.in(0) == schema::TensorType_INT8) return 2;
+  const bool hybrid = args.in(1) == schema::TensorType_INT8;
+  return hybrid && args.node.GetOptions<BatchMatMulOptionsT>().asymmetric_quantize_inputs ? 4 : 1;
+}
+
+}  // namespace
+
+const OpRecord& BatchMatMulOp() {
+  static const OpRecord record = [] {
+    OpRecord r;
+    r.op = schema::BuiltinOperator_BATCH_MATMUL;
+    r.names = {"", "BatchMatMulV2", "MatMul"};
+    r.infer_shapes = Infer;
+    r.prepare = PrepareBatchMatMul;
+    r.version = Version;
+    r.quant.int8 = r.quant.int16x8 = r.quant.dynamic = true;
+    return r;
+  }();
+  return record;
+}
+
+}  // namespace litesmith

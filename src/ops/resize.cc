@@ -1,0 +1,152 @@
+// RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR.
+
+#include "kernels/reference/resize.h"
+
+#include "ops/elementwise.h"
+#include "ops/op_support.h"
+
+namespace litesmith {
+namespace {
+
+using reference::ResizeGeometry;
+
+absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
+  LS_RETURN_IF_ERROR(CheckOperands(args, 2, 2, 1));
+  const TensorView& size = args.in(1);
+  if (args.in(0).rank() != 4) {
+    return Invalid("the input needs 4 dimensions, it has {}", args.in(0).rank());
+  }
+  LS_RETURN_IF_ERROR(CheckType(size, "the size", {schema::TensorType_INT32}));
+  if (size.rank() != 1 || size.shape[0] != 2) return Invalid("the size needs 2 values");
+  if (size.data == nullptr) return NeedsValue(1);
+  const int32_t* values = size.As<int32_t>();
+  if (values[0] <= 0 || values[1] <= 0) {
+    return Invalid("the size {} x {} is not positive", values[0], values[1]);
+  }
+  const Shape& in = args.in(0).shape;
+  if (in[1] <= 0 || in[2] <= 0) return Invalid("an input of {} is empty", ShapeString(in));
+  Shape out = {in[0], values[0], values[1], in[3]};
+  LS_RETURN_IF_ERROR(CheckShape(out));
+  outputs->assign(1, std::move(out));
+  return absl::OkStatus();
+}
+
+template <typename Options>
+absl::StatusOr<ResizeGeometry> MakeGeometry(const PrepareArgs& args, const Options& options) {
+  const Shape &in = args.in(0).shape, &out = args.out(0).shape;
+  ResizeGeometry g;
+  g.batches = in[0];
+  g.in_h = in[1];
+  g.in_w = in[2];
+  g.channels = in[3];
+  g.out_h = out[1];
+  g.out_w = out[2];
+  g.align_corners = options.align_corners;
+  g.half_pixel_centers = options.half_pixel_centers;
+  return g;
+}
+
+template <typename T, typename Rows>
+Kernel RowsKernel(const ResizeGeometry& g, const Rows& rows) {
+  Kernel kernel;
+  kernel.run = [g, rows](const RunArgs& args) {
+    const auto body = [&](size_t begin, size_t end) {
+      rows(g, args.in<T>(0), begin, end, args.out<T>(0));
+    };
+    ParallelFor(args.threads, size_t(g.batches) * g.out_h, 1, std::cref(body));
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+absl::StatusOr<Kernel> BilinearByType(const PrepareArgs& args, const ResizeGeometry& g) {
+  if (args.in(0).type != args.out(0).type) return NoKernel(args);
+  switch (args.in(0).type) {
+    case schema::TensorType_FLOAT32:
+      return RowsKernel<float>(g, reference::ResizeBilinear<float>);
+    case schema::TensorType_UINT8:
+      return RowsKernel<uint8_t>(g, reference::ResizeBilinear<uint8_t>);
+    case schema::TensorType_INT8:
+      return RowsKernel<int8_t>(g, reference::ResizeBilinearFixed<int8_t>);
+    case schema::TensorType_INT16:
+      return RowsKernel<int16_t>(g, reference::ResizeBilinearFixed<int16_t>);
+    default:
+      return NoKernel(args);
+  }
+}
+
+absl::StatusOr<Kernel> PrepareBilinear(const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(const ResizeGeometry g,
+                      MakeGeometry(args, args.node.GetOptions<schema::ResizeBilinearOptionsT>()));
+  if (g.half_pixel_centers && g.align_corners) {
+    return Invalid("half_pixel_centers and align_corners exclude each other");
+  }
+  LS_ASSIGN_OR_RETURN(Kernel kernel, BilinearByType(args, g));
+  kernel.name = KernelName(args);
+  return kernel;
+}
+
+absl::StatusOr<Kernel> PrepareNearest(const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(
+      const ResizeGeometry g,
+      MakeGeometry(args, args.node.GetOptions<schema::ResizeNearestNeighborOptionsT>()));
+  const size_t size = TypeSize(args.in(0).type);
+  if (args.in(0).type != args.out(0).type || size == 0) return NoKernel(args);
+  const size_t pixel = size * static_cast<size_t>(g.channels);
+  Kernel kernel = RowsKernel<std::byte>(
+      g,
+      [pixel](const ResizeGeometry& geometry, const std::byte* in, size_t begin, size_t end,
+              std::byte* out) { reference::ResizeNearest(geometry, pixel, in, begin, end, out); });
+  kernel.name = KernelName(args);
+  return kernel;
+}
+
+int BilinearVersion(const VersionArgs& args) {
+  if (args.in(0) == schema::TensorType_INT16) return 4;
+  if (args.node.GetOptions<schema::ResizeBilinearOptionsT>().half_pixel_centers) return 3;
+  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+}
+
+int NearestVersion(const VersionArgs& args) {
+  const auto& options = args.node.GetOptions<schema::ResizeNearestNeighborOptionsT>();
+  if (args.in(0) == schema::TensorType_INT16) return 4;
+  if (options.half_pixel_centers || options.align_corners) return 3;
+  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+}
+
+OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names) {
+  OpRecord record;
+  record.op = op;
+  record.names = names;
+  record.infer_shapes = Infer;
+  record.quant.int8 = record.quant.int16x8 = true;
+  record.quant.inputs = {{Role::kActivation, -1}, {Role::kIndex, -1}};
+  record.quant.output = OutputRule::kSameAsInput;
+  return record;
+}
+
+}  // namespace
+
+const OpRecord& ResizeBilinearOp() {
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_RESIZE_BILINEAR,
+                            {"UpSampling2D", "ResizeBilinear", "Resize"});
+    r.prepare = PrepareBilinear;
+    r.version = BilinearVersion;
+    return r;
+  }();
+  return record;
+}
+
+const OpRecord& ResizeNearestNeighborOp() {
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR,
+                            {"UpSampling2D", "ResizeNearestNeighbor", "Resize"});
+    r.prepare = PrepareNearest;
+    r.version = NearestVersion;
+    return r;
+  }();
+  return record;
+}
+
+}  // namespace litesmith
