@@ -2,22 +2,11 @@
 
 #include "base/file.h"
 #include "import/keras/hdf5.h"
+#include "import/keras/keras.h"
 #include "import/keras/zip.h"
 #include "tflite/tflite.h"
 
 namespace litesmith {
-namespace {
-
-bool StartsAsJson(std::span<const std::byte> bytes) {
-  for (std::byte b : bytes) {
-    const char c = static_cast<char>(b);
-    if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return c == '{';
-  }
-  return false;
-}
-
-}  // namespace
-
 absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& options,
                                   const Context& context) {
   if (IsDirectory(path)) {
@@ -34,7 +23,7 @@ absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& 
     }
     return ReadTflite(path, context);
   }
-  if (keras::LooksLikeZip(bytes) || LooksLikeHdf5(bytes) || StartsAsJson(bytes)) {
+  if (keras::LooksLikeZip(bytes) || LooksLikeHdf5(bytes) || keras::LooksLikeJson(bytes)) {
     return ImportKeras(path, options, context);
   }
   return Invalid(

@@ -1,5 +1,7 @@
 // The forms in which Keras saves a model: .keras, .h5, architecture JSON with weights.
 
+#include "import/keras/keras.h"
+
 #include "base/file.h"
 #include "import/import.h"
 #include "import/keras/convert.h"
@@ -51,18 +53,18 @@ absl::StatusOr<Graph> FromHdf5(Bytes bytes, const Context& context) {
   return ConvertModel(json, scope, context);
 }
 
-absl::StatusOr<Graph> FromJson(Bytes bytes, const std::string& weights_path,
-                               const Context& context) {
+absl::StatusOr<Graph> FromJson(Bytes bytes, std::optional<Bytes> weights, const Context& context) {
   LS_ASSIGN_OR_RETURN(const Json json, ParseJson(bytes, context.memory_budget));
-  if (weights_path.empty()) {
+  if (!weights) {
     return Invalid("an architecture alone has no weights; give its .weights.h5 by --weights");
   }
-  LS_ASSIGN_OR_RETURN(const auto weights, FileBytes::Open(weights_path));
-  LS_ASSIGN_OR_RETURN_IN(const auto file, Hdf5File::Open(weights->bytes(), context.memory_budget),
-                         weights_path);
-  LS_ASSIGN_OR_RETURN_IN(const WeightScope scope, WeightScope::Open(file.get()), weights_path);
+  LS_ASSIGN_OR_RETURN_IN(const auto file, Hdf5File::Open(*weights, context.memory_budget),
+                         "weights");
+  LS_ASSIGN_OR_RETURN_IN(const WeightScope scope, WeightScope::Open(file.get()), "weights");
   return ConvertModel(json, scope, context);
 }
+
+}  // namespace
 
 bool LooksLikeJson(Bytes bytes) {
   for (std::byte b : bytes) {
@@ -72,22 +74,31 @@ bool LooksLikeJson(Bytes bytes) {
   return false;
 }
 
-}  // namespace
+absl::StatusOr<Graph> ParseKeras(Bytes bytes, std::optional<Bytes> weights,
+                                 const Context& context) {
+  if (LooksLikeJson(bytes)) return FromJson(bytes, weights, context);
+  if (weights) return Invalid("--weights goes with an architecture JSON only");
+  if (LooksLikeZip(bytes)) return FromArchive(bytes, context);
+  return FromHdf5(bytes, context);
+}
+
 }  // namespace keras
 
 absl::StatusOr<Graph> ImportKeras(const std::string& path, const ImportOptions& options,
                                   const Context& context) {
   LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
-  const auto bytes = file->bytes();
-  const bool is_json = keras::LooksLikeJson(bytes);
-  const bool is_zip = keras::LooksLikeZip(bytes);
-  if (!is_json && !options.weights.empty()) {
-    return Invalid("{}: --weights goes with an architecture JSON only", path);
+  std::shared_ptr<const FileBytes> weights;
+  std::string where = path;
+  if (!options.weights.empty()) {
+    LS_ASSIGN_OR_RETURN(weights, FileBytes::Open(options.weights));
+    where = fmt::format("{} with weights {}", path, options.weights);
   }
-  absl::StatusOr<Graph> graph = is_json  ? keras::FromJson(bytes, options.weights, context)
-                                : is_zip ? keras::FromArchive(bytes, context)
-                                         : keras::FromHdf5(bytes, context);
-  if (!graph.ok()) return Annotate(graph.status(), path);
+  LS_ASSIGN_OR_RETURN_IN(
+      Graph graph,
+      keras::ParseKeras(file->bytes(),
+                        weights != nullptr ? std::optional(weights->bytes()) : std::nullopt,
+                        context),
+      where);
   return graph;
 }
 
