@@ -9,6 +9,7 @@
 #include <set>
 
 #include "data/npy.h"
+#include "import/import.h"
 #include "ir/verify.h"
 #include "ops/op.h"
 #include "quantize/quantize.h"
@@ -259,6 +260,30 @@ std::string Missing(const Graph& theirs, const std::string& recipe) {
     }
   }
   return "";
+}
+
+// From the Keras file itself, whose tensors have other names and whose activations come unfused.
+TEST(GoldenMnist, TheKerasFileGivesTheSameIntegers) {
+  REQUIRE_SHARED();
+  const std::string dir = SharedDir() + "/golden/mnist/";
+  ASSERT_OK_AND_ASSIGN(MemoryDataset data, MnistSamples());
+  for (const char* file : {"mnist_cnn_model.keras", "mnist_cnn_model.h5"}) {
+    ASSERT_OK_AND_ASSIGN(const Graph model, ImportModel(dir + file, {}, Context{}));
+    for (const std::string recipe : {"int8", "int16x8", "dynamic"}) {
+      QuantizeOptions options;
+      ASSERT_OK_AND_ASSIGN(options.recipe, FindRecipe(recipe));
+      ASSERT_OK_AND_ASSIGN(const Graph ours, Quantize(model, &data, options, Context{}));
+      ASSERT_OK(Verify(ours));
+      const std::string official = recipe == "int8"      ? "mnist_model_quant_int8_float_io.tflite"
+                                   : recipe == "int16x8" ? "mnist_model_quant_16x8.tflite"
+                                                         : "mnist_model_quant_dynamic.tflite";
+      ASSERT_OK_AND_ASSIGN(const Graph theirs, ReadTflite(dir + official, Context{}));
+      Tally tally;
+      CompareGraphs(ours, theirs, official, &tally);
+      Print(std::string(file) + " as " + recipe, tally);
+      EXPECT_TRUE(tally.differences.empty());
+    }
+  }
 }
 
 class GoldenOps : public ::testing::TestWithParam<const char*> {};
