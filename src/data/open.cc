@@ -121,6 +121,18 @@ absl::StatusOr<std::vector<std::string>> ReadLabelsFile(const std::string& path)
   return names;
 }
 
+absl::StatusOr<std::vector<std::string>> GivenClassNames(const DatasetOptions& options) {
+  if (options.labels_file.empty()) return options.labels;
+  return ReadLabelsFile(options.labels_file);
+}
+
+Preprocessing PixelPreprocessing(const DatasetOptions& options) {
+  Preprocessing out = options.preprocessing;
+  if (out.mean.empty()) out.mean = options.pixel_defaults.mean;
+  if (out.std.empty()) out.std = options.pixel_defaults.std;
+  return out;
+}
+
 std::string InputLabel(const InputSpec& spec, size_t position) {
   const std::string& name = spec.signature_name.empty() ? spec.tensor_name : spec.signature_name;
   return name.empty() ? fmt::format("input {}", position)

@@ -207,10 +207,12 @@ class PictureDataset : public Dataset {
   Context context_;  // the budget only
 };
 
-// Class numbers by the labels file instead of by the folders' names.
-absl::Status Renumber(const std::string& labels_file, std::vector<std::string>* classes,
+// Class numbers by the labels file, or by the noted labels where they name all the folders, instead
+// of by the folders' names.
+absl::Status Renumber(const DatasetOptions& options, std::vector<std::string>* classes,
                       std::vector<int64_t>* numbers) {
-  LS_ASSIGN_OR_RETURN(std::vector<std::string> listed, ReadLabelsFile(labels_file));
+  const std::string& labels_file = options.labels_file;
+  LS_ASSIGN_OR_RETURN(std::vector<std::string> listed, GivenClassNames(options));
   std::vector<std::string> missing;
   for (size_t c = 0; c < classes->size(); ++c) {
     const auto it = std::find(listed.begin(), listed.end(), (*classes)[c]);
@@ -219,6 +221,10 @@ absl::Status Renumber(const std::string& labels_file, std::vector<std::string>* 
     } else {
       (*numbers)[c] = it - listed.begin();
     }
+  }
+  if (labels_file.empty() && !missing.empty()) {
+    for (size_t c = 0; c < classes->size(); ++c) (*numbers)[c] = static_cast<int64_t>(c);
+    return absl::OkStatus();
   }
   if (missing.size() == classes->size() && listed.size() == classes->size()) {
     // Other names for the same classes (n01440764: tench): by position.
@@ -263,7 +269,8 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakePictureDataset(
   } else {
     LS_ASSIGN_OR_RETURN(shape, ShapeOfFirst(source.get(), context));
   }
-  LS_ASSIGN_OR_RETURN(PictureReader reader, PictureReader::Make(shape, options.preprocessing));
+  LS_ASSIGN_OR_RETURN(PictureReader reader,
+                      PictureReader::Make(shape, PixelPreprocessing(options)));
   const std::string what = split.empty() ? kind : fmt::format("{}, split '{}'", kind, split);
   auto dataset =
       std::make_unique<PictureDataset>(std::move(source), std::move(reader), path, what, context);
@@ -271,8 +278,8 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakePictureDataset(
   dataset->names = std::move(layout.classes);
   std::vector<int64_t> numbers(dataset->names.size());
   for (size_t c = 0; c < numbers.size(); ++c) numbers[c] = static_cast<int64_t>(c);
-  if (!options.labels_file.empty()) {
-    LS_RETURN_IF_ERROR(Renumber(options.labels_file, &dataset->names, &numbers));
+  if (!options.labels_file.empty() || !options.labels.empty()) {
+    LS_RETURN_IF_ERROR(Renumber(options, &dataset->names, &numbers));
   }
   for (size_t i = 0; i < layout.places.size(); ++i) {
     const PictureLayout::Place& place = layout.places[i];
