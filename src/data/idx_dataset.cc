@@ -89,10 +89,13 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakeIdxDataset(IdxArray images, const I
   }
   const int64_t channels = shape.size() < 3 ? 1 : shape.back();
   LS_ASSIGN_OR_RETURN(Normalizer normalizer,
-                      Normalizer::ForPixels(PixelPreprocessing(options), channels));
+                      Normalizer::ForPixels(options.preprocessing, channels));
   auto dataset = std::make_unique<IdxDataset>(std::move(images), std::move(shape),
                                               std::move(normalizer), what);
-  LS_ASSIGN_OR_RETURN(std::vector<std::string> names, GivenClassNames(options));
+  std::vector<std::string> names;
+  if (!options.labels_file.empty()) {
+    LS_ASSIGN_OR_RETURN(names, ReadLabelsFile(options.labels_file));
+  }
   if (labels != nullptr) LS_RETURN_IF_ERROR(dataset->SetLabels(*labels, std::move(names)));
   LS_RETURN_IF_ERROR(context.Check());
   return dataset;

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/gradient/elementwise_f32.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 
 namespace litesmith {
 namespace {
@@ -171,6 +173,54 @@ absl::StatusOr<Kernel> PrepareArithmetic(const PrepareArgs& args) {
   }
 }
 
+// da (+)= the sum of dy * factor * other over the positions that `side` was broadcast to. `other`
+// may be null (then 1). One order of summation: the output's.
+void ReduceInto(const reference::LoopNest<2>& nest, int side, const float* dy, const float* other,
+                float factor, float* da) {
+  const int64_t own_step = nest.stride[side][0], other_step = nest.stride[1 - side][0];
+  reference::ForEachRow<2>(
+      nest, 0, nest.units(), [&](const int64_t(&at)[2], int64_t from, int64_t count) {
+        const float* g = dy + from;
+        float* to = da + at[side];
+        const float* by = other == nullptr ? nullptr : other + at[1 - side];
+        if (own_step == 1 && by == nullptr) {
+          gradient::ScaleTo(g, factor, static_cast<size_t>(count), true, to);
+          return;
+        }
+        if (own_step == 1 && other_step == 1) {
+          gradient::MultiplyTo(g, by, static_cast<size_t>(count), true, to);
+          return;
+        }
+        for (int64_t i = 0; i < count; ++i) {
+          to[i * own_step] += g[i] * (by == nullptr ? factor : by[i * other_step]);
+        }
+      });
+}
+
+template <Op op>
+absl::Status ArithmeticGradient(const GradArgs& args) {
+  const TensorView &a = args.inputs[0], &b = args.inputs[1], &out = args.outputs[0];
+  auto* masked = reinterpret_cast<float*>(
+      GradScratch(args, static_cast<size_t>(out.elements()) * sizeof(float)));
+  LS_ASSIGN_OR_RETURN(const float* dy,
+                      BeforeActivation(args, GetFused(args.node, op).activation, masked));
+  reference::LoopNest<2> nest;
+  if (!reference::MakeLoopNest<2>(out.shape.data(), out.rank(), {a.shape.data(), b.shape.data()},
+                                  {a.rank(), b.rank()}, &nest)) {
+    return Unsupported("the shapes have too many dimensions");
+  }
+  for (int side = 0; side < 2; ++side) {
+    float* to = args.in_grads[side];
+    if (to == nullptr) continue;
+    const TensorView& own = args.inputs[side];
+    const float* other = op == Op::kMul ? args.inputs[1 - side].As<float>() : nullptr;
+    const float factor = op == Op::kSub && side == 1 ? -1.0f : 1.0f;
+    if (args.first[side]) std::fill_n(to, own.elements(), 0.0f);
+    ReduceInto(nest, side, dy, other, factor, to);
+  }
+  return absl::OkStatus();
+}
+
 int MaxRank(const VersionArgs& args) {
   return std::max(args.inputs[0].rank(), args.inputs[1].rank());
 }
@@ -201,12 +251,13 @@ int MulVersion(const VersionArgs& args) {
 }
 
 OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prepare,
-                    VersionRule version) {
+                    VersionRule version, Gradient gradient) {
   OpRecord record;
   record.op = op;
   record.names = names;
   record.infer_shapes = BinaryShape;
   record.prepare = prepare;
+  record.gradient = gradient;
   record.version = version;
   record.quant.int8 = true;
   record.quant.int16x8 = true;
@@ -216,20 +267,23 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prep
 }  // namespace
 
 const OpRecord& AddOp() {
-  static const OpRecord record = MakeRecord(schema::BuiltinOperator_ADD, {"Add", "AddV2", "Add"},
-                                            PrepareArithmetic<Op::kAdd>, AddVersion);
+  static const OpRecord record =
+      MakeRecord(schema::BuiltinOperator_ADD, {"Add", "AddV2", "Add"}, PrepareArithmetic<Op::kAdd>,
+                 AddVersion, ArithmeticGradient<Op::kAdd>);
   return record;
 }
 
 const OpRecord& SubOp() {
-  static const OpRecord record = MakeRecord(schema::BuiltinOperator_SUB, {"Subtract", "Sub", "Sub"},
-                                            PrepareArithmetic<Op::kSub>, SubVersion);
+  static const OpRecord record =
+      MakeRecord(schema::BuiltinOperator_SUB, {"Subtract", "Sub", "Sub"},
+                 PrepareArithmetic<Op::kSub>, SubVersion, ArithmeticGradient<Op::kSub>);
   return record;
 }
 
 const OpRecord& MulOp() {
-  static const OpRecord record = MakeRecord(schema::BuiltinOperator_MUL, {"Multiply", "Mul", "Mul"},
-                                            PrepareArithmetic<Op::kMul>, MulVersion);
+  static const OpRecord record =
+      MakeRecord(schema::BuiltinOperator_MUL, {"Multiply", "Mul", "Mul"},
+                 PrepareArithmetic<Op::kMul>, MulVersion, ArithmeticGradient<Op::kMul>);
   return record;
 }
 

@@ -5,6 +5,8 @@
 #include <limits>
 #include <memory>
 
+#include "kernels/gradient/elementwise_f32.h"
+#include "ops/gradient.h"
 #include "ops/movement.h"
 
 namespace litesmith {
@@ -161,6 +163,31 @@ absl::StatusOr<Kernel> PreparePack(const PrepareArgs& args) {
   return JoinKernel(args, axis);
 }
 
+// Every input takes its blocks of the output's gradient back.
+absl::Status JoinGradient(const GradArgs& args, int64_t axis_option) {
+  LS_ASSIGN_OR_RETURN(const int axis, ResolveAxis(axis_option, args.outputs[0].rank()));
+  const int64_t rows = Elements(args.outputs[0].shape, 0, axis);
+  if (rows == 0) return absl::OkStatus();
+  const int64_t out_block = args.outputs[0].elements() / rows;
+  int64_t at = 0;
+  for (size_t i = 0; i < args.inputs.size(); ++i) {
+    const int64_t block = args.inputs[i].elements() / rows;
+    for (int64_t row = 0; args.in_grads[i] != nullptr && row < rows; ++row) {
+      gradient::AddOrCopy(args.out_grads[0] + row * out_block + at, static_cast<size_t>(block),
+                          !args.first[i], args.in_grads[i] + row * block);
+    }
+    at += block;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConcatenationGradient(const GradArgs& args) {
+  return JoinGradient(args, args.node.GetOptions<schema::ConcatenationOptionsT>().axis);
+}
+absl::Status PackGradient(const GradArgs& args) {
+  return JoinGradient(args, args.node.GetOptions<schema::PackOptionsT>().axis);
+}
+
 int ConcatenationVersion(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT4) return 5;
   if (args.in(0) == schema::TensorType_UINT32) return 4;
@@ -172,26 +199,27 @@ int PackVersion(const VersionArgs& args) {
 }
 
 OpRecord JoinRecord(schema::BuiltinOperator op, ForeignNames names, InferShapes infer_shapes,
-                    Prepare prepare, VersionRule version) {
+                    Prepare prepare, VersionRule version, Gradient gradient) {
   OpRecord record =
       MovementRecord(op, names, infer_shapes, prepare, version, {{Role::kActivation}});
   record.quant.output = OutputRule::kRange;
   record.quant.inputs_like_output = true;
+  record.gradient = gradient;
   return record;
 }
 
 }  // namespace
 
 const OpRecord& ConcatenationOp() {
-  static const OpRecord record =
-      JoinRecord(schema::BuiltinOperator_CONCATENATION, {"Concatenate", "ConcatV2", "Concat"},
-                 ConcatenationShape, PrepareConcatenation, ConcatenationVersion);
+  static const OpRecord record = JoinRecord(
+      schema::BuiltinOperator_CONCATENATION, {"Concatenate", "ConcatV2", "Concat"},
+      ConcatenationShape, PrepareConcatenation, ConcatenationVersion, ConcatenationGradient);
   return record;
 }
 
 const OpRecord& PackOp() {
   static const OpRecord record = JoinRecord(schema::BuiltinOperator_PACK, {"", "Pack", ""},
-                                            PackShape, PreparePack, PackVersion);
+                                            PackShape, PreparePack, PackVersion, PackGradient);
   return record;
 }
 

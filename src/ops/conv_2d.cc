@@ -2,9 +2,12 @@
 #include <memory>
 
 #include "kernels/conv_f32.h"
+#include "kernels/gradient/conv_f32.h"
+#include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -288,14 +291,19 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   return NoKernel(args);
 }
 
+schema::ActivationFunctionType FusedActivation(const Node& node) {
+  if (node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D) {
+    return node.GetOptions<schema::DepthwiseConv2DOptionsT>().fused_activation_function;
+  }
+  return node.GetOptions<schema::Conv2DOptionsT>().fused_activation_function;
+}
+
 absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
   State s;
   const bool depthwise = args.node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D;
   s.kind = depthwise ? Kind::kDepthwise : Kind::kFull;
   LS_ASSIGN_OR_RETURN(s.g, Geometry(args.node, args.in(0).shape, args.in(1).shape));
-  const schema::ActivationFunctionType activation =
-      depthwise ? args.node.GetOptions<schema::DepthwiseConv2DOptionsT>().fused_activation_function
-                : args.node.GetOptions<schema::Conv2DOptionsT>().fused_activation_function;
+  const schema::ActivationFunctionType activation = FusedActivation(args.node);
   LS_ASSIGN_OR_RETURN(s.range, ActivationRange(activation));
   if (args.out(0).type != schema::TensorType_FLOAT32) {
     LS_ASSIGN_OR_RETURN(s.limits, QuantizedActivationRange(activation, args.out(0)));
@@ -303,6 +311,38 @@ absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
   LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, std::move(s)));
   kernel.name = MatrixKernelName(args, 0, 1, depthwise ? "depthwise_conv_2d" : "conv_2d");
   return kernel;
+}
+
+absl::Status ConvGradient(const GradArgs& args) {
+  LS_ASSIGN_OR_RETURN(const ConvGeometry g,
+                      Geometry(args.node, args.inputs[0].shape, args.inputs[1].shape));
+  const bool depthwise = args.node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D;
+  if (!depthwise && !ConvF32Fits(g))
+    return Unsupported("a dilation of {} has no gradient", g.dilation_h);
+  float *dx = args.in_grads[0], *dw = args.in_grads[1];
+  const size_t rows = size_t(g.batches) * g.out_h * g.out_w;
+  const size_t masked_bytes = (rows * g.out_c * sizeof(float) + 63) / 64 * 64;
+  size_t work_bytes = 0;
+  if (!depthwise && dx != nullptr) work_bytes = gradient::ConvInputScratchBytes(g);
+  if (!depthwise && dw != nullptr) {
+    work_bytes = std::max(work_bytes, gradient::ConvWeightsScratchBytes(g));
+  }
+  std::byte* scratch = GradScratch(args, masked_bytes + work_bytes);
+  LS_ASSIGN_OR_RETURN(const float* dy, BeforeActivation(args, FusedActivation(args.node),
+                                                        reinterpret_cast<float*>(scratch)));
+  if (args.in_grads.size() > 2 && args.in_grads[2] != nullptr) {
+    gradient::ColumnSums(dy, rows, g.out_c, !args.first[2], args.in_grads[2]);
+  }
+  const auto* x = args.inputs[0].As<float>();
+  const auto* weights = args.inputs[1].As<float>();
+  std::byte* work = scratch + masked_bytes;
+  if (depthwise) {
+    gradient::Depthwise(g, x, weights, dy, !args.first[0], dx, !args.first[1], dw);
+    return absl::OkStatus();
+  }
+  if (dw != nullptr) gradient::ConvWeights(g, x, dy, !args.first[1], dw, work, args.threads);
+  if (dx != nullptr) gradient::ConvInput(g, weights, dy, !args.first[0], dx, work, args.threads);
+  return absl::OkStatus();
 }
 
 int ConvVersion(const VersionArgs& args) {
@@ -335,6 +375,7 @@ OpRecord MakeRecord(schema::BuiltinOperator op, int weight_axis) {
   record.op = op;
   record.infer_shapes = Infer;
   record.prepare = PrepareConv;
+  record.gradient = ConvGradient;
   record.quant.int8 = record.quant.int16x8 = record.quant.dynamic = true;
   record.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, weight_axis}, {Role::kBias, -1}};
   return record;

@@ -3,8 +3,10 @@
 #include <memory>
 
 #include "kernels/gemm_f32.h"
+#include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -290,6 +292,34 @@ absl::StatusOr<Kernel> PrepareFullyConnected(const PrepareArgs& args) {
   return kernel;
 }
 
+absl::Status FullyConnectedGradient(const GradArgs& args) {
+  const auto& options = args.node.GetOptions<FullyConnectedOptionsT>();
+  LS_ASSIGN_OR_RETURN(const Sizes s,
+                      MatrixSizes(options, args.inputs[0].shape, args.inputs[1].shape));
+  const auto depth = static_cast<size_t>(s.depth), units = static_cast<size_t>(s.units);
+  auto* masked = reinterpret_cast<float*>(GradScratch(args, s.rows * units * sizeof(float)));
+  LS_ASSIGN_OR_RETURN(const float* dy,
+                      BeforeActivation(args, options.fused_activation_function, masked));
+  GemmResult to;
+  to.stride = depth;
+  if (args.in_grads[0] != nullptr) {
+    to.data = args.in_grads[0];
+    to.accumulate = !args.first[0];
+    GemmF32(s.rows, depth, GemmLeft::RowMajor(dy, units, units),
+            GemmRight::RowMajor(args.inputs[1].As<float>(), depth), to, args.threads);
+  }
+  if (args.in_grads[1] != nullptr) {
+    to.data = args.in_grads[1];
+    to.accumulate = !args.first[1];
+    GemmF32(units, depth, GemmLeft::Transposed(dy, s.rows, units),
+            GemmRight::RowMajor(args.inputs[0].As<float>(), depth), to, args.threads);
+  }
+  if (args.in_grads.size() > 2 && args.in_grads[2] != nullptr) {
+    gradient::ColumnSums(dy, s.rows, units, !args.first[2], args.in_grads[2]);
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   const auto& options = args.node.GetOptions<FullyConnectedOptionsT>();
   const TensorType in = args.in(0);
@@ -320,6 +350,7 @@ const OpRecord& FullyConnectedOp() {
     r.names = {"Dense", "MatMul", "Gemm"};
     r.infer_shapes = Infer;
     r.prepare = PrepareFullyConnected;
+    r.gradient = FullyConnectedGradient;
     r.version = Version;
     r.quant.int8 = r.quant.int16x8 = r.quant.dynamic = true;
     r.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, 0}, {Role::kBias, -1}};

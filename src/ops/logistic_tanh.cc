@@ -5,6 +5,7 @@
 #include "kernels/reference/lookup.h"
 #include "kernels/reference/sigmoid_int16.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -78,6 +79,13 @@ absl::StatusOr<Kernel> PrepareActivation(const PrepareArgs& args) {
   });
 }
 
+absl::Status LogisticGradient(const GradArgs& args) {
+  return UnaryGradient(args, [](float, float y) { return y * (1.0f - y); });
+}
+absl::Status TanhGradient(const GradArgs& args) {
+  return UnaryGradient(args, [](float, float y) { return 1.0f - y * y; });
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT16) return 3;
   return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
@@ -100,14 +108,17 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, FixedQuant i
 }  // namespace
 
 const OpRecord& LogisticOp() {
-  static const OpRecord record = MakeRecord(
-      schema::BuiltinOperator_LOGISTIC, {"sigmoid", "Sigmoid", "Sigmoid"}, {1.0f / 256.0f, -128});
+  static const OpRecord record =
+      WithGradient(MakeRecord(schema::BuiltinOperator_LOGISTIC, {"sigmoid", "Sigmoid", "Sigmoid"},
+                              {1.0f / 256.0f, -128}),
+                   LogisticGradient);
   return record;
 }
 
 const OpRecord& TanhOp() {
-  static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_TANH, {"tanh", "Tanh", "Tanh"}, {1.0f / 128.0f, 0});
+  static const OpRecord record = WithGradient(
+      MakeRecord(schema::BuiltinOperator_TANH, {"tanh", "Tanh", "Tanh"}, {1.0f / 128.0f, 0}),
+      TanhGradient);
   return record;
 }
 

@@ -18,7 +18,6 @@
 #include "base/status.h"
 #include "base/threads.h"
 #include "ir/graph.h"
-#include "litesmith/kernels.h"
 
 namespace litesmith {
 
@@ -69,6 +68,14 @@ absl::Status NeedsValue(size_t input);
 bool IsNeedsValue(const absl::Status& status);
 
 // ---- Kernels -----------------------------------------------------------------------------------------
+
+enum class KernelMode {
+  kReference,  // kernels/reference: the specification
+  kBest,       // the fastest for this CPU; the same bits for integers
+};
+
+// Whose integer arithmetic where the runtimes differ (docs/architecture.md, "Bit-exact").
+enum class Arithmetic { kLitert, kTflm };
 
 struct PrepareArgs {
   const Node& node;
@@ -182,7 +189,8 @@ using VersionRule = int (*)(const VersionArgs& args);
 // ---- Gradient ------------------------------------------------------------------------------------------------
 
 // Float32 throughout. in_grads[i] is null where no gradient is wanted (constants, integers). A gradient
-// function writes (first[i] true) or adds to (false) in_grads[i].
+// function writes (first[i] true) or adds to (false) in_grads[i]; where a node reads one tensor twice, both
+// entries are that tensor's, and neither is `first`.
 struct GradArgs {
   const Node& node;
   std::span<const TensorView> inputs;   // `data` set for all

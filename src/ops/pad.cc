@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "ops/gradient.h"
 #include "ops/movement.h"
 
 namespace litesmith {
@@ -85,6 +86,26 @@ absl::StatusOr<Kernel> PreparePad(const PrepareArgs& args) {
   return kernel;
 }
 
+struct GradShapes {
+  const GradArgs& args;
+  const TensorView& in(size_t i) const { return args.inputs[i]; }
+  bool has(size_t i) const { return i < args.inputs.size() && args.inputs[i].present; }
+};
+
+absl::Status PadGradient(const GradArgs& args) {
+  if (args.in_grads.size() > 2 && args.in_grads[2] != nullptr) {
+    return Unsupported("a value to pad with that is not constant has no gradient");
+  }
+  if (args.in_grads[0] == nullptr) return absl::OkStatus();
+  const TensorView &in = args.inputs[0], &out = args.outputs[0];
+  LS_ASSIGN_OR_RETURN(const auto paddings, Paddings(GradShapes{args}));
+  const std::vector<int64_t> stride = DenseStrides(out.shape);
+  int64_t offset = 0;
+  for (int d = 0; d < in.rank(); ++d) offset += paddings[d][0] * stride[d];
+  const std::vector<int64_t> size(in.shape.begin(), in.shape.end());
+  return AddBox(args, size, stride, DenseStrides(in.shape), offset, 0);
+}
+
 int PadVersion(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_BOOL) return 5;
   if (args.inputs[0].rank() > 4) return 4;
@@ -94,9 +115,10 @@ int PadVersion(const VersionArgs& args) {
 }  // namespace
 
 const OpRecord& PadOp() {
-  static const OpRecord record =
+  static const OpRecord record = WithGradient(
       MovementRecord(schema::BuiltinOperator_PAD, {"ZeroPadding2D", "Pad", ""}, PadShape,
-                     PreparePad, PadVersion, {{Role::kActivation}, {Role::kIndex}});
+                     PreparePad, PadVersion, {{Role::kActivation}, {Role::kIndex}}),
+      PadGradient);
   return record;
 }
 
@@ -108,6 +130,7 @@ const OpRecord& PadV2Op() {
     // The value widens the range: all three share one scale.
     r.quant.output = OutputRule::kRange;
     r.quant.inputs_like_output = true;
+    r.gradient = PadGradient;
     return r;
   }();
   return record;

@@ -1,5 +1,8 @@
+#include "kernels/gradient/elementwise_f32.h"
+#include "kernels/pool_f32.h"
 #include "kernels/reference/pool.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -63,6 +66,18 @@ Kernel MaxOrAverage(bool average, const ConvGeometry& g, Limit low, Limit high) 
   return PoolKernel<T>(g, reference::MaxPool<T, Limit>{low, high});
 }
 
+Kernel VectorMaxPool(const ConvGeometry& g, FloatRange range) {
+  Kernel kernel;
+  kernel.run = [g, range](const RunArgs& args) {
+    const auto body = [&](size_t begin, size_t end) {
+      MaxPoolF32(g, args.in<float>(0), range.low, range.high, args.out<float>(0), begin, end);
+    };
+    ParallelFor(args.threads, size_t(g.batches) * g.out_h, 1, std::cref(body));
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
 absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const ConvGeometry& g) {
   const bool average = args.node.op == schema::BuiltinOperator_AVERAGE_POOL_2D;
   const auto activation = args.node.GetOptions<schema::Pool2DOptionsT>().fused_activation_function;
@@ -70,6 +85,7 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const ConvGeometry
   if (args.out(0).type != type) return NoKernel(args);
   if (type == schema::TensorType_FLOAT32) {
     LS_ASSIGN_OR_RETURN(const FloatRange range, ActivationRange(activation));
+    if (!average && args.mode == KernelMode::kBest) return VectorMaxPool(g, range);
     return MaxOrAverage<float>(average, g, range.low, range.high);
   }
   if (type != schema::TensorType_INT8 && type != schema::TensorType_UINT8 &&
@@ -95,6 +111,45 @@ absl::StatusOr<Kernel> PreparePool(const PrepareArgs& args) {
   return kernel;
 }
 
+// dx gets dy / count at every position of a window, count being the positions inside the image.
+void SpreadAverage(const ConvGeometry& g, const float* dy, float* dx) {
+  const size_t channels = g.in_c;
+  for (size_t row = 0; row < size_t(g.batches) * g.out_h; ++row) {
+    float* image = dx + row / g.out_h * g.in_h * g.in_w * channels;
+    const reference::WindowPart ys(int64_t(row % g.out_h) * g.stride_h - g.pad_h, g.filter_h,
+                                   g.in_h);
+    for (int32_t out_x = 0; out_x < g.out_w; ++out_x) {
+      const reference::WindowPart xs(int64_t(out_x) * g.stride_w - g.pad_w, g.filter_w, g.in_w);
+      const float share = 1.0f / static_cast<float>((ys.end - ys.begin) * (xs.end - xs.begin));
+      const float* from = dy + (row * g.out_w + out_x) * channels;
+      for (int64_t y = ys.begin; y < ys.end; ++y) {
+        for (int64_t x = xs.begin; x < xs.end; ++x) {
+          gradient::ScaleTo(from, share, channels, true, image + (y * g.in_w + x) * channels);
+        }
+      }
+    }
+  }
+}
+
+absl::Status PoolGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  const auto& options = args.node.GetOptions<schema::Pool2DOptionsT>();
+  LS_ASSIGN_OR_RETURN(const ConvGeometry g, PoolGeometry(options, args.inputs[0].shape));
+  const auto count = static_cast<size_t>(args.outputs[0].elements());
+  auto* masked = reinterpret_cast<float*>(GradScratch(args, count * sizeof(float)));
+  LS_ASSIGN_OR_RETURN(const float* dy,
+                      BeforeActivation(args, options.fused_activation_function, masked));
+  if (args.node.op == schema::BuiltinOperator_MAX_POOL_2D) {
+    gradient::MaxPool(g, args.inputs[0].As<float>(), args.outputs[0].As<float>(), dy,
+                      !args.first[0], dx);
+    return absl::OkStatus();
+  }
+  if (args.first[0]) std::fill_n(dx, args.inputs[0].elements(), 0.0f);
+  SpreadAverage(g, dy, dx);
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT16) return 3;
   return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
@@ -106,6 +161,7 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names) {
   record.names = names;
   record.infer_shapes = Infer;
   record.prepare = PreparePool;
+  record.gradient = PoolGradient;
   record.version = Version;
   record.quant.int8 = record.quant.int16x8 = true;
   record.quant.output = OutputRule::kSameAsInput;

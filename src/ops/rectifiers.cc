@@ -5,6 +5,7 @@
 
 #include "kernels/reference/rectifier.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 
 namespace litesmith {
 namespace {
@@ -75,6 +76,24 @@ absl::StatusOr<Kernel> PrepareLeakyRelu(const PrepareArgs& args) {
   return QuantizedUnaryKernel(args, f);
 }
 
+// 1 strictly between the bounds, as TensorFlow has it.
+absl::Status ReluGradient(const GradArgs& args) {
+  return UnaryGradient(args, [](float x, float) { return x > 0.0f ? 1.0f : 0.0f; });
+}
+absl::Status Relu6Gradient(const GradArgs& args) {
+  return UnaryGradient(args, [](float x, float) { return x > 0.0f && x < 6.0f ? 1.0f : 0.0f; });
+}
+absl::Status ReluN1To1Gradient(const GradArgs& args) {
+  return UnaryGradient(args, [](float x, float) { return x > -1.0f && x < 1.0f ? 1.0f : 0.0f; });
+}
+absl::Status Relu0To1Gradient(const GradArgs& args) {
+  return UnaryGradient(args, [](float x, float) { return x > 0.0f && x < 1.0f ? 1.0f : 0.0f; });
+}
+absl::Status LeakyReluGradient(const GradArgs& args) {
+  const float alpha = args.node.GetOptions<schema::LeakyReluOptionsT>().alpha;
+  return UnaryGradient(args, [alpha](float x, float) { return x > 0.0f ? 1.0f : alpha; });
+}
+
 int LeakyReluVersion(const VersionArgs& args) {
   return args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
@@ -84,12 +103,13 @@ int ReluVersion(const VersionArgs& args) {
 int VersionOne(const VersionArgs&) { return 1; }
 
 OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prepare,
-                    VersionRule version, bool int16x8) {
+                    VersionRule version, bool int16x8, Gradient gradient) {
   OpRecord record;
   record.op = op;
   record.names = names;
   record.infer_shapes = UnaryShape;
   record.prepare = prepare;
+  record.gradient = gradient;
   record.version = version;
   record.quant.int8 = true;
   record.quant.int16x8 = int16x8;
@@ -100,32 +120,33 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prep
 
 const OpRecord& ReluOp() {
   static const OpRecord record = MakeRecord(schema::BuiltinOperator_RELU, {"ReLU", "Relu", "Relu"},
-                                            PrepareRelu0, ReluVersion, true);
+                                            PrepareRelu0, ReluVersion, true, ReluGradient);
   return record;
 }
 
 const OpRecord& Relu6Op() {
-  static const OpRecord record = MakeRecord(schema::BuiltinOperator_RELU6, {"relu6", "Relu6", ""},
-                                            PrepareRelu6, VersionTwoWhenQuantized, true);
+  static const OpRecord record =
+      MakeRecord(schema::BuiltinOperator_RELU6, {"relu6", "Relu6", ""}, PrepareRelu6,
+                 VersionTwoWhenQuantized, true, Relu6Gradient);
   return record;
 }
 
 const OpRecord& ReluN1To1Op() {
-  static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_RELU_N1_TO_1, {}, PrepareReluN1To1, VersionOne, false);
+  static const OpRecord record = MakeRecord(schema::BuiltinOperator_RELU_N1_TO_1, {},
+                                            PrepareReluN1To1, VersionOne, false, ReluN1To1Gradient);
   return record;
 }
 
 const OpRecord& Relu0To1Op() {
-  static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_RELU_0_TO_1, {}, PrepareRelu0To1, VersionOne, false);
+  static const OpRecord record = MakeRecord(schema::BuiltinOperator_RELU_0_TO_1, {},
+                                            PrepareRelu0To1, VersionOne, false, Relu0To1Gradient);
   return record;
 }
 
 const OpRecord& LeakyReluOp() {
   static const OpRecord record =
       MakeRecord(schema::BuiltinOperator_LEAKY_RELU, {"LeakyReLU", "LeakyRelu", "LeakyRelu"},
-                 PrepareLeakyRelu, LeakyReluVersion, true);
+                 PrepareLeakyRelu, LeakyReluVersion, true, LeakyReluGradient);
   return record;
 }
 

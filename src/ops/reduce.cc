@@ -4,7 +4,9 @@
 
 #include <cmath>
 
+#include "kernels/gradient/elementwise_f32.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -289,6 +291,74 @@ absl::StatusOr<Kernel> PrepareReduce(const PrepareArgs& args) {
   return kernel;
 }
 
+// f(input index, output index, count): `count` neighbouring inputs of one output (stride 0) or of
+// neighbouring ones (stride 1).
+template <typename F>
+void ForEachRun(const ReduceGeometry& g, const F& f) {
+  if (g.in_elements == 0) return;
+  size_t index[reference::kMaxReduceLoops] = {};
+  const int last = g.loops - 1;
+  const size_t inner = g.loops == 0 ? 1 : g.size[last];
+  size_t out = 0;
+  for (size_t done = 0; done < g.in_elements; done += inner) {
+    f(done, out, inner);
+    for (int d = last - 1; d >= 0; --d) {
+      out += g.out_stride[d];
+      if (++index[d] < g.size[d]) break;
+      out -= g.out_stride[d] * g.size[d];
+      index[d] = 0;
+    }
+  }
+}
+
+// MEAN and SUM: every input takes its output's gradient, divided by the count for MEAN.
+absl::Status MeanGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(const ReduceGeometry g, MakeGeometry(args.inputs[0], args.inputs[1]));
+  const bool mean = args.node.op == schema::BuiltinOperator_MEAN;
+  const float factor = mean ? 1.0f / static_cast<float>(g.reduced) : 1.0f;
+  const bool together = g.loops > 0 && g.out_stride[g.loops - 1] == 1;
+  const bool accumulate = !args.first[0];
+  ForEachRun(g, [&](size_t at, size_t out, size_t count) {
+    const float* dy = args.out_grads[0] + out;
+    if (together) {
+      gradient::ScaleTo(dy, factor, count, accumulate, dx + at);
+      return;
+    }
+    const float share = *dy * factor;
+    for (size_t i = at; i < at + count; ++i) dx[i] = accumulate ? dx[i] + share : share;
+  });
+  return absl::OkStatus();
+}
+
+// REDUCE_MAX and REDUCE_MIN: the inputs that are the result share its gradient.
+absl::Status ExtremeGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(const ReduceGeometry g, MakeGeometry(args.inputs[0], args.inputs[1]));
+  auto* equal = reinterpret_cast<float*>(GradScratch(args, g.out_elements * sizeof(float)));
+  std::fill_n(equal, g.out_elements, 0.0f);
+  const size_t step = g.loops > 0 ? g.out_stride[g.loops - 1] : 0;
+  const auto* x = args.inputs[0].As<float>();
+  const auto* y = args.outputs[0].As<float>();
+  ForEachRun(g, [&](size_t at, size_t out, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      if (x[at + i] == y[out + i * step]) equal[out + i * step] += 1.0f;
+    }
+  });
+  const float* dy = args.out_grads[0];
+  const bool accumulate = !args.first[0];
+  ForEachRun(g, [&](size_t at, size_t out, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      const size_t o = out + i * step;
+      const float share = x[at + i] == y[o] ? dy[o] / equal[o] : 0.0f;
+      dx[at + i] = accumulate ? dx[at + i] + share : share;
+    }
+  });
+  return absl::OkStatus();
+}
+
 int MeanMaxMinVersion(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT16) return 3;
   return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
@@ -300,8 +370,9 @@ int ProdVersion(const VersionArgs& args) {
 int VersionOne(const VersionArgs&) { return 1; }
 
 OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, VersionRule version,
-                    OutputRule output) {
+                    OutputRule output, Gradient gradient = nullptr) {
   OpRecord record;
+  record.gradient = gradient;
   record.op = op;
   record.names = names;
   record.infer_shapes = Infer;
@@ -318,24 +389,24 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, VersionRule 
 const OpRecord& MeanOp() {
   static const OpRecord record =
       MakeRecord(schema::BuiltinOperator_MEAN, {"", "Mean", "ReduceMean"}, MeanMaxMinVersion,
-                 OutputRule::kRange);
+                 OutputRule::kRange, MeanGradient);
   return record;
 }
 const OpRecord& SumOp() {
   static const OpRecord record = MakeRecord(schema::BuiltinOperator_SUM, {"", "Sum", "ReduceSum"},
-                                            SumVersion, OutputRule::kRange);
+                                            SumVersion, OutputRule::kRange, MeanGradient);
   return record;
 }
 const OpRecord& ReduceMaxOp() {
   static const OpRecord record =
       MakeRecord(schema::BuiltinOperator_REDUCE_MAX, {"", "Max", "ReduceMax"}, MeanMaxMinVersion,
-                 OutputRule::kSameAsInput);
+                 OutputRule::kSameAsInput, ExtremeGradient);
   return record;
 }
 const OpRecord& ReduceMinOp() {
   static const OpRecord record =
       MakeRecord(schema::BuiltinOperator_REDUCE_MIN, {"", "Min", "ReduceMin"}, MeanMaxMinVersion,
-                 OutputRule::kSameAsInput);
+                 OutputRule::kSameAsInput, ExtremeGradient);
   return record;
 }
 const OpRecord& ReduceProdOp() {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "ops/gradient.h"
 #include "ops/movement.h"
 
 namespace litesmith {
@@ -148,23 +149,28 @@ OpRecord ValueRecord(schema::BuiltinOperator op, ForeignNames names, InferShapes
 }  // namespace
 
 const OpRecord& ReshapeOp() {
-  static const OpRecord record = MovementRecord(
-      schema::BuiltinOperator_RESHAPE, {"Reshape", "Reshape", "Reshape"}, ReshapeShape,
-      SameBytesKernel, VersionOne, {{Role::kActivation}, {Role::kIndex}});
+  static const OpRecord record =
+      WithGradient(MovementRecord(schema::BuiltinOperator_RESHAPE,
+                                  {"Reshape", "Reshape", "Reshape"}, ReshapeShape, SameBytesKernel,
+                                  VersionOne, {{Role::kActivation}, {Role::kIndex}}),
+                   PassGradient);
   return record;
 }
 
 const OpRecord& SqueezeOp() {
   static const OpRecord record =
-      MovementRecord(schema::BuiltinOperator_SQUEEZE, {"", "Squeeze", "Squeeze"}, SqueezeShape,
-                     SameBytesKernel, VersionOne, {{Role::kActivation}});
+      WithGradient(MovementRecord(schema::BuiltinOperator_SQUEEZE, {"", "Squeeze", "Squeeze"},
+                                  SqueezeShape, SameBytesKernel, VersionOne, {{Role::kActivation}}),
+                   PassGradient);
   return record;
 }
 
 const OpRecord& ExpandDimsOp() {
-  static const OpRecord record = MovementRecord(
-      schema::BuiltinOperator_EXPAND_DIMS, {"", "ExpandDims", "Unsqueeze"}, ExpandDimsShape,
-      SameBytesKernel, VersionOne, {{Role::kActivation}, {Role::kIndex}});
+  static const OpRecord record =
+      WithGradient(MovementRecord(schema::BuiltinOperator_EXPAND_DIMS,
+                                  {"", "ExpandDims", "Unsqueeze"}, ExpandDimsShape, SameBytesKernel,
+                                  VersionOne, {{Role::kActivation}, {Role::kIndex}}),
+                   PassGradient);
   return record;
 }
 

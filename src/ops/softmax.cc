@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -182,6 +183,26 @@ absl::StatusOr<Kernel> PrepareSoftmax(const PrepareArgs& args) {
   return kernel;
 }
 
+// dx = beta * y * (dy - sum(dy * y)), row by row.
+absl::Status SoftmaxGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  const float beta = args.node.GetOptions<schema::SoftmaxOptionsT>().beta;
+  const size_t depth = args.outputs[0].shape.back();
+  const auto count = static_cast<size_t>(args.outputs[0].elements());
+  const auto* y = args.outputs[0].As<float>();
+  const float* dy = args.out_grads[0];
+  for (size_t row = 0; row < count; row += depth) {
+    float sum = 0.0f;
+    for (size_t c = row; c < row + depth; ++c) sum += dy[c] * y[c];
+    for (size_t c = row; c < row + depth; ++c) {
+      const float g = beta * y[c] * (dy[c] - sum);
+      dx[c] = args.first[0] ? g : dx[c] + g;
+    }
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT16) return 3;
   return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
@@ -196,6 +217,7 @@ const OpRecord& SoftmaxOp() {
     r.names = {"Softmax", "Softmax", "Softmax"};
     r.infer_shapes = Infer;
     r.prepare = PrepareSoftmax;
+    r.gradient = SoftmaxGradient;
     r.version = Version;
     r.quant.int8 = r.quant.int16x8 = true;
     r.quant.output = OutputRule::kFixed;

@@ -1,0 +1,181 @@
+#include "kernels/pool_f32.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/reference/pool.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pool_f32.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace litesmith {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using reference::ConvGeometry;
+using reference::WindowPart;
+
+// The window of one output position: where it starts in the input and its extent inside it.
+struct Window {
+  size_t at, row_stride, column_stride, rows, columns;
+};
+
+// Whole vectors of the channels from `c` on with the tag `d`; returns the first channel left over.
+template <typename Tag, typename Step>
+HWY_INLINE size_t Channels(Tag d, size_t c, size_t channels, const Step& step) {
+  for (; c + hn::Lanes(d) <= channels; c += hn::Lanes(d)) step(d, c);
+  return c;
+}
+// All channels in ever shorter vectors.
+template <typename Step>
+HWY_INLINE void AllChannels(size_t channels, const Step& step) {
+  size_t c = Channels(hn::ScalableTag<float>(), 0, channels, step);
+  c = Channels(hn::CappedTag<float, 8>(), c, channels, step);
+  c = Channels(hn::CappedTag<float, 4>(), c, channels, step);
+  Channels(hn::CappedTag<float, 1>(), c, channels, step);
+}
+
+template <typename Body>
+HWY_INLINE void ForEachWindow(const ConvGeometry& g, size_t begin, size_t end, const Body& body) {
+  const auto channels = static_cast<size_t>(g.in_c);
+  Window w;
+  w.row_stride = static_cast<size_t>(g.in_w) * channels;
+  w.column_stride = channels;
+  for (size_t row = begin; row < end; ++row) {
+    const size_t image = row / g.out_h;
+    const WindowPart ys(int64_t(row % g.out_h) * g.stride_h - g.pad_h, g.filter_h, g.in_h);
+    for (int32_t x = 0; x < g.out_w; ++x) {
+      const WindowPart xs(int64_t{x} * g.stride_w - g.pad_w, g.filter_w, g.in_w);
+      w.at = (image * g.in_h + static_cast<size_t>(ys.begin)) * w.row_stride +
+             static_cast<size_t>(xs.begin) * channels;
+      w.rows = ys.end > ys.begin ? static_cast<size_t>(ys.end - ys.begin) : 0;
+      w.columns = xs.end > xs.begin ? static_cast<size_t>(xs.end - xs.begin) : 0;
+      body(w, (row * g.out_w + static_cast<size_t>(x)) * channels);
+    }
+  }
+}
+
+struct MaxStep {
+  Window w;
+  const float* from;
+  float* to;
+  float low, high;
+
+  template <typename Tag>
+  HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
+    auto most = hn::Set(d, std::numeric_limits<float>::lowest());
+    for (size_t y = 0; y < w.rows; ++y) {
+      for (size_t x = 0; x < w.columns; ++x) {
+        const auto v = hn::LoadU(d, from + y * w.row_stride + x * w.column_stride + c);
+        most = hn::IfThenElse(hn::Lt(most, v), v, most);  // as std::max where v is a NaN
+      }
+    }
+    const auto l = hn::Set(d, low), h = hn::Set(d, high);
+    most = hn::IfThenElse(hn::Lt(most, l), l, most);
+    most = hn::IfThenElse(hn::Lt(h, most), h, most);
+    hn::StoreU(most, d, to + c);
+  }
+};
+
+struct MaxBody {
+  const float* input;
+  float* output;
+  float low, high;
+  size_t channels;
+  HWY_ATTR HWY_INLINE void operator()(const Window& w, size_t out) const {
+    AllChannels(channels, MaxStep{w, input + w.at, output + out, low, high});
+  }
+};
+
+void MaxRows(const ConvGeometry& g, const float* input, float low, float high, float* output,
+             size_t begin, size_t end) {
+  ForEachWindow(g, begin, end, MaxBody{input, output, low, high, static_cast<size_t>(g.in_c)});
+}
+
+// kAdd: windows overlap, or dx holds something already.
+template <bool kAdd>
+struct GradientStep {
+  Window w;
+  const float *x, *y, *dy;
+  float* dx;
+
+  template <typename Tag>
+  HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
+    const auto most = hn::LoadU(d, y + c);
+    auto left = hn::LoadU(d, dy + c);  // becomes 0 once it is given to a position
+    for (size_t r = 0; r < w.rows; ++r) {
+      for (size_t s = 0; s < w.columns; ++s) {
+        const size_t at = r * w.row_stride + s * w.column_stride + c;
+        const auto hit = hn::Eq(hn::LoadU(d, x + at), most);
+        auto given = hn::IfThenElseZero(hit, left);
+        left = hn::IfThenZeroElse(hit, left);
+        if constexpr (kAdd) given = hn::Add(given, hn::LoadU(d, dx + at));
+        hn::StoreU(given, d, dx + at);
+      }
+    }
+  }
+};
+
+template <bool kAdd>
+struct GradientBody {
+  const float *x, *y, *dy;
+  float* dx;
+  size_t channels;
+  HWY_ATTR HWY_INLINE void operator()(const Window& w, size_t out) const {
+    AllChannels(channels, GradientStep<kAdd>{w, x + w.at, y + out, dy + out, dx + w.at});
+  }
+};
+
+void MaxGradient(const ConvGeometry& g, const float* x, const float* y, const float* dy, bool add,
+                 float* dx) {
+  const size_t rows = static_cast<size_t>(g.batches) * g.out_h;
+  const auto channels = static_cast<size_t>(g.in_c);
+  if (add) {
+    ForEachWindow(g, 0, rows, GradientBody<true>{x, y, dy, dx, channels});
+  } else {
+    ForEachWindow(g, 0, rows, GradientBody<false>{x, y, dy, dx, channels});
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith {
+namespace {
+
+HWY_EXPORT(MaxRows);
+HWY_EXPORT(MaxGradient);
+
+}  // namespace
+
+void MaxPoolF32(const reference::ConvGeometry& g, const float* input, float low, float high,
+                float* output, size_t begin, size_t end) {
+  HWY_DYNAMIC_DISPATCH(MaxRows)(g, input, low, high, output, begin, end);
+}
+
+namespace gradient {
+
+void MaxPool(const reference::ConvGeometry& g, const float* x, const float* y, const float* dy,
+             bool accumulate, float* dx) {
+  const bool tiled = g.stride_h == g.filter_h && g.stride_w == g.filter_w && g.pad_h == 0 &&
+                     g.pad_w == 0 && g.out_h * g.stride_h == g.in_h &&
+                     g.out_w * g.stride_w == g.in_w;
+  if (!accumulate && !tiled) {
+    std::fill(dx, dx + static_cast<size_t>(g.batches) * g.in_h * g.in_w * g.in_c, 0.0f);
+  }
+  HWY_DYNAMIC_DISPATCH(MaxGradient)(g, x, y, dy, accumulate || !tiled, dx);
+}
+
+}  // namespace gradient
+
+int64_t PoolTargets() { return HWY_TARGETS; }
+
+}  // namespace litesmith
+#endif  // HWY_ONCE

@@ -1,0 +1,422 @@
+#include "train/tape.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+#include "runtime/arena.h"
+
+namespace litesmith {
+namespace {
+
+constexpr size_t kParameterAlignment = 16;  // floats
+
+size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
+
+struct FreeDeleter {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+using AlignedBytes = std::unique_ptr<std::byte, FreeDeleter>;
+
+AlignedBytes Allocate(size_t bytes) {
+  const size_t rounded = RoundUp(std::max<size_t>(bytes, 1), kArenaAlignment);
+  return AlignedBytes(static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, rounded)));
+}
+
+bool IsFloat(const Subgraph& subgraph, int32_t tensor) {
+  return tensor >= 0 &&
+         subgraph.tensors[static_cast<size_t>(tensor)].type == schema::TensorType_FLOAT32;
+}
+
+// The graph with its parameters as further inputs, so that the kernels read them at run time.
+std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Parameters& parameters) {
+  auto copy = std::make_shared<Graph>(graph);
+  for (const Parameter& p : parameters.items) {
+    Tensor& tensor = copy->main().tensors[static_cast<size_t>(p.tensor)];
+    tensor.data = {};
+    tensor.shape_signature.clear();
+    copy->main().inputs.push_back(p.tensor);
+  }
+  for (size_t i = 0; i < graph.main().inputs.size(); ++i) {
+    Tensor& tensor = copy->main().tensors[static_cast<size_t>(copy->main().inputs[i])];
+    if (tensor.shape_signature.empty()) tensor.shape_signature = tensor.shape;
+    if (!tensor.shape_signature.empty()) tensor.shape_signature[0] = -1;
+  }
+  return copy;
+}
+
+}  // namespace
+
+Parameters FindParameters(const Graph& graph, const std::function<bool(const Tensor&)>& keep) {
+  const Subgraph& subgraph = graph.main();
+  std::vector<bool> trained(subgraph.tensors.size(), false);
+  for (const Node& node : subgraph.nodes) {
+    const OpRecord* op = FindOp(node);
+    if (op == nullptr) continue;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const Role role = op->quant.input(i).role;
+      if (node.inputs[i] < 0 || (role != Role::kWeight && role != Role::kBias)) continue;
+      const Tensor& tensor = subgraph.tensors[static_cast<size_t>(node.inputs[i])];
+      trained[static_cast<size_t>(node.inputs[i])] = tensor.type == schema::TensorType_FLOAT32 &&
+                                                     tensor.is_constant() && !tensor.is_variable &&
+                                                     (keep == nullptr || keep(tensor));
+    }
+  }
+  Parameters out;
+  for (size_t t = 0; t < trained.size(); ++t) {
+    if (!trained[t]) continue;
+    const auto count = static_cast<size_t>(NumElements(subgraph.tensors[t].shape));
+    out.items.push_back({static_cast<int32_t>(t), out.floats, count});
+    out.floats += RoundUp(count, kParameterAlignment);
+  }
+  return out;
+}
+
+std::vector<float> ReadParameters(const Graph& graph, const Parameters& parameters) {
+  std::vector<float> values(parameters.floats, 0.0f);
+  for (const Parameter& p : parameters.items) {
+    const Blob& data = graph.main().tensors[static_cast<size_t>(p.tensor)].data;
+    std::memcpy(values.data() + p.offset, data.bytes.data(), p.count * sizeof(float));
+  }
+  return values;
+}
+
+void WriteParameters(const Parameters& parameters, std::span<const float> values, Graph* graph) {
+  for (const Parameter& p : parameters.items) {
+    graph->main().tensors[static_cast<size_t>(p.tensor)].data =
+        Blob::Copy(std::as_bytes(values.subspan(p.offset, p.count)));
+  }
+}
+
+// Fills a Tape.
+class TapePlanner {
+ public:
+  TapePlanner(Tape* tape, int32_t target)
+      : tape_(*tape), subgraph_(tape->program_->subgraph()), target_(target) {}
+
+  absl::Status Plan() {
+    const size_t count = subgraph_.tensors.size();
+    tape_.parameter_of_.assign(count, -1);
+    for (const Parameter& p : tape_.parameters_.items) {
+      tape_.parameter_of_[static_cast<size_t>(p.tensor)] = static_cast<int64_t>(p.offset);
+    }
+    FindForward();
+    LS_RETURN_IF_ERROR(FindBackward());
+    LS_RETURN_IF_ERROR(PlaceValues());
+    return PlaceGradients();
+  }
+
+ private:
+  // Steps whose results the target needs.
+  void FindForward() {
+    needed_.assign(subgraph_.tensors.size(), false);
+    needed_[static_cast<size_t>(target_)] = true;
+    const std::vector<Step>& steps = tape_.program_->steps;
+    for (size_t s = steps.size(); s-- > 0;) {
+      const Node& node = subgraph_.nodes[steps[s].node];
+      const bool used = std::any_of(node.outputs.begin(), node.outputs.end(), [&](int32_t t) {
+        return t >= 0 && needed_[static_cast<size_t>(t)];
+      });
+      if (!used) continue;
+      for (int32_t t : node.inputs) {
+        if (t >= 0) needed_[static_cast<size_t>(t)] = true;
+      }
+      tape_.forward_.push_back(s);
+    }
+    std::reverse(tape_.forward_.begin(), tape_.forward_.end());
+  }
+
+  absl::Status FindBackward() {
+    moved_.assign(subgraph_.tensors.size(), false);  // changes with some parameter
+    for (size_t t = 0; t < moved_.size(); ++t) moved_[t] = tape_.parameter_of_[t] >= 0;
+    std::vector<size_t> on_way;
+    for (size_t s : tape_.forward_) {
+      const Node& node = subgraph_.nodes[tape_.program_->steps[s].node];
+      const bool moves = std::any_of(node.inputs.begin(), node.inputs.end(), [&](int32_t t) {
+        return IsFloat(subgraph_, t) && moved_[static_cast<size_t>(t)];
+      });
+      if (!moves) continue;
+      on_way.push_back(tape_.program_->steps[s].node);
+      for (int32_t t : node.outputs) {
+        if (IsFloat(subgraph_, t)) moved_[static_cast<size_t>(t)] = true;
+      }
+    }
+    if (!moved_[static_cast<size_t>(target_)]) {
+      return Invalid("nothing to train: no float weight or bias leads to the loss");
+    }
+    LS_RETURN_IF_ERROR(CheckGradients(on_way));
+    written_.assign(subgraph_.tensors.size(), false);
+    written_[static_cast<size_t>(target_)] = true;
+    for (size_t i = on_way.size(); i-- > 0;) AddBackward(on_way[i]);
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckGradients(const std::vector<size_t>& on_way) const {
+    std::string missing;
+    for (size_t n : on_way) {
+      const OpRecord* op = FindOp(subgraph_.nodes[n]);
+      if (op != nullptr && op->gradient != nullptr) continue;
+      missing += (missing.empty() ? "" : ", ") + NodeLabel(subgraph_, n);
+    }
+    if (missing.empty()) return absl::OkStatus();
+    return Unsupported("no gradient for {}: the layers before it cannot be trained, freeze them",
+                       missing);
+  }
+
+  void AddBackward(size_t n) {
+    const Node& node = subgraph_.nodes[n];
+    // A node whose results do not reach the target through the operators that are differentiated.
+    const bool reached = std::any_of(node.outputs.begin(), node.outputs.end(), [&](int32_t t) {
+      return t >= 0 && written_[static_cast<size_t>(t)];
+    });
+    if (!reached) return;
+    Tape::BackwardStep step;
+    step.node = n;
+    step.gradient = FindOp(node)->gradient;
+    for (int32_t t : node.outputs) {
+      if (t >= 0 && !written_[static_cast<size_t>(t)]) {
+        step.zero.push_back(t);
+        written_[static_cast<size_t>(t)] = true;
+      }
+    }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const int32_t t = node.inputs[i];
+      const bool wants = IsFloat(subgraph_, t) && moved_[static_cast<size_t>(t)];
+      bool first = wants && !written_[static_cast<size_t>(t)];
+      if (first && std::count(node.inputs.begin(), node.inputs.end(), t) > 1) {
+        step.zero.push_back(t);
+        first = false;
+      }
+      if (wants) written_[static_cast<size_t>(t)] = true;
+      step.wants.push_back(wants);
+      step.first.push_back(first ? 1 : 0);
+    }
+    tape_.backward_.push_back(std::move(step));
+  }
+
+  absl::StatusOr<size_t> Bytes(size_t t) const {
+    return TensorBytes(subgraph_.tensors[t].type, tape_.program_->tensors[t].shape);
+  }
+
+  // Every value is kept until the backward pass has read it.
+  absl::Status PlaceValues() {
+    tape_.value_at_.assign(subgraph_.tensors.size(), -1);
+    auto place = [&](int32_t t) -> absl::Status {
+      if (t < 0) return absl::OkStatus();
+      const auto i = static_cast<size_t>(t);
+      if (tape_.parameter_of_[i] >= 0 || tape_.value_at_[i] >= 0 ||
+          tape_.program_->tensors[i].has_value) {
+        return absl::OkStatus();
+      }
+      LS_ASSIGN_OR_RETURN(const size_t bytes, Bytes(i));
+      tape_.value_at_[i] = static_cast<int64_t>(tape_.value_bytes_);
+      tape_.value_bytes_ += RoundUp(bytes, kArenaAlignment);
+      return absl::OkStatus();
+    };
+    for (int32_t t : subgraph_.inputs) LS_RETURN_IF_ERROR(place(t));
+    for (size_t s : tape_.forward_) {
+      const Node& node = subgraph_.nodes[tape_.program_->steps[s].node];
+      for (int32_t t : node.inputs) LS_RETURN_IF_ERROR(place(t));
+      for (int32_t t : node.outputs) LS_RETURN_IF_ERROR(place(t));
+    }
+    return absl::OkStatus();
+  }
+
+  // A gradient lives from the step that first writes it to the backward step of the tensor's
+  // producer.
+  absl::Status PlaceGradients() {
+    const size_t count = subgraph_.tensors.size();
+    std::vector<int> first(count, -1), last(count, -1);
+    auto touch = [&](int32_t t, int step) {
+      if (t < 0 || tape_.parameter_of_[static_cast<size_t>(t)] >= 0) return;
+      auto& f = first[static_cast<size_t>(t)];
+      if (f < 0) f = step;
+      last[static_cast<size_t>(t)] = std::max(last[static_cast<size_t>(t)], step);
+    };
+    touch(target_, 0);
+    for (size_t b = 0; b < tape_.backward_.size(); ++b) {
+      const Tape::BackwardStep& step = tape_.backward_[b];
+      const Node& node = subgraph_.nodes[step.node];
+      for (int32_t t : node.outputs) touch(t, static_cast<int>(b));
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        if (step.wants[i]) touch(node.inputs[i], static_cast<int>(b));
+      }
+    }
+    std::vector<ArenaBlock> blocks;
+    std::vector<size_t> owner;
+    for (size_t t = 0; t < count; ++t) {
+      if (first[t] < 0 || !IsFloat(subgraph_, static_cast<int32_t>(t))) continue;
+      LS_ASSIGN_OR_RETURN(const size_t bytes, Bytes(t));
+      blocks.push_back({bytes, first[t], last[t], 0});
+      owner.push_back(t);
+    }
+    tape_.gradient_bytes_ = PlanArena(&blocks);
+    tape_.gradient_at_.assign(count, -1);
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      tape_.gradient_at_[owner[i]] = static_cast<int64_t>(blocks[i].offset);
+    }
+    return absl::OkStatus();
+  }
+
+  Tape& tape_;
+  const Subgraph& subgraph_;
+  int32_t target_;
+  std::vector<bool> needed_, moved_, written_;
+};
+
+absl::StatusOr<std::shared_ptr<const Tape>> Tape::Create(const Graph& graph,
+                                                         const Parameters& parameters,
+                                                         int32_t target,
+                                                         const std::vector<Shape>& input_shapes,
+                                                         uint64_t memory_budget) {
+  ExecutorOptions options;
+  options.kernels = KernelMode::kBest;
+  options.num_threads = 1;
+  options.keep_all = true;
+  options.memory_budget = memory_budget;
+  options.input_shapes = input_shapes;
+  for (const Parameter& p : parameters.items) {
+    options.input_shapes.push_back(graph.main().tensors[static_cast<size_t>(p.tensor)].shape);
+  }
+  auto tape = std::make_shared<Tape>();
+  LS_ASSIGN_OR_RETURN(tape->program_,
+                      BuildProgram(WithParameterInputs(graph, parameters), options));
+  const Program& program = *tape->program_;
+  if (program.first_dynamic < program.steps.size()) {
+    return Unsupported("{} has a shape that depends on values: it cannot be trained",
+                       NodeLabel(program.subgraph(), program.steps[program.first_dynamic].node));
+  }
+  tape->parameters_ = parameters;
+  tape->target_ = target;
+  LS_RETURN_IF_ERROR(TapePlanner(tape.get(), target).Plan());
+  if (tape->memory_bytes() > memory_budget) {
+    return Invalid(
+        "training needs {} MB per thread, more than the {} MB allowed: use a smaller batch",
+        tape->memory_bytes() >> 20, memory_budget >> 20);
+  }
+  return std::shared_ptr<const Tape>(std::move(tape));
+}
+
+// The memory, and the tables that kernels and gradients get.
+struct TapeMemory::Bound {
+  struct Run {
+    std::vector<const void*> inputs;
+    std::vector<void*> outputs;
+  };
+  struct Back {
+    std::vector<TensorView> inputs, outputs;
+    std::vector<const float*> out_grads;
+    std::vector<float*> in_grads;
+    std::unique_ptr<bool[]> first;
+    std::vector<std::pair<size_t, int64_t>> parameters;  // input, offset
+    std::vector<std::byte> scratch;
+  };
+  AlignedBytes values, gradients, scratch;
+  std::vector<Run> forward;
+  std::vector<Back> backward;
+};
+
+TapeMemory::TapeMemory(std::shared_ptr<const Tape> tape, const float* parameters)
+    : tape_(std::move(tape)), parameters_(parameters), bound_(std::make_unique<Bound>()) {
+  const Subgraph& subgraph = tape_->subgraph();
+  const Program& program = *tape_->program_;
+  bound_->values = Allocate(tape_->value_bytes_);
+  bound_->gradients = Allocate(tape_->gradient_bytes_);
+  bound_->scratch = Allocate(program.scratch_bytes);
+  for (size_t s : tape_->forward_) {
+    const Node& node = subgraph.nodes[program.steps[s].node];
+    Bound::Run& run = bound_->forward.emplace_back();
+    for (int32_t t : node.inputs) run.inputs.push_back(Value(t));
+    for (int32_t t : node.outputs) run.outputs.push_back(Value(t));
+  }
+  for (const Tape::BackwardStep& step : tape_->backward_) {
+    const Node& node = subgraph.nodes[step.node];
+    Bound::Back& back = bound_->backward.emplace_back();
+    back.inputs = InputViews(subgraph, node, program.tensors);
+    back.outputs = OutputViews(subgraph, node, program.tensors);
+    back.first = std::make_unique<bool[]>(node.inputs.size());
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const int32_t t = node.inputs[i];
+      if (t >= 0) back.inputs[i].data = Value(t);
+      back.first[i] = step.first[i] != 0;
+      back.in_grads.push_back(step.wants[i] ? GradientOf(t, nullptr) : nullptr);
+      if (step.wants[i] && tape_->parameter_of_[static_cast<size_t>(t)] >= 0) {
+        back.parameters.emplace_back(i, tape_->parameter_of_[static_cast<size_t>(t)]);
+      }
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] >= 0) back.outputs[i].data = Value(node.outputs[i]);
+      back.out_grads.push_back(node.outputs[i] < 0 ? nullptr
+                                                   : GradientOf(node.outputs[i], nullptr));
+    }
+  }
+}
+
+TapeMemory::~TapeMemory() = default;
+
+void* TapeMemory::Value(int32_t tensor) const {
+  if (tensor < 0) return nullptr;
+  const auto t = static_cast<size_t>(tensor);
+  if (tape_->parameter_of_[t] >= 0)
+    return const_cast<float*>(parameters_) + tape_->parameter_of_[t];
+  if (tape_->value_at_[t] >= 0) return bound_->values.get() + tape_->value_at_[t];
+  static std::byte no_bytes[16] = {};
+  const TensorState& state = tape_->program_->tensors[t];
+  if (!state.has_value) return nullptr;
+  return state.value.empty() ? no_bytes : const_cast<std::byte*>(state.value.bytes.data());
+}
+
+float* TapeMemory::GradientOf(int32_t tensor, float* gradients) const {
+  const auto t = static_cast<size_t>(tensor);
+  if (tape_->parameter_of_[t] >= 0) {
+    return gradients == nullptr ? nullptr : gradients + tape_->parameter_of_[t];
+  }
+  if (tape_->gradient_at_[t] < 0) return nullptr;
+  return reinterpret_cast<float*>(bound_->gradients.get() + tape_->gradient_at_[t]);
+}
+
+std::span<float> TapeMemory::input(size_t i) {
+  const int32_t t = tape_->subgraph().inputs[i];
+  return {static_cast<float*>(Value(t)), static_cast<size_t>(NumElements(tape_->shape(t)))};
+}
+
+std::span<const float> TapeMemory::target() const {
+  return {static_cast<const float*>(Value(tape_->target_)),
+          static_cast<size_t>(NumElements(tape_->shape(tape_->target_)))};
+}
+
+std::span<float> TapeMemory::target_gradient() {
+  return {GradientOf(tape_->target_, nullptr),
+          static_cast<size_t>(NumElements(tape_->shape(tape_->target_)))};
+}
+
+absl::Status TapeMemory::Forward(ThreadPool* threads) {
+  for (size_t i = 0; i < tape_->forward_.size(); ++i) {
+    const Step& step = tape_->program_->steps[tape_->forward_[i]];
+    const Bound::Run& run = bound_->forward[i];
+    const absl::Status status =
+        step.kernel.run(RunArgs{run.inputs, run.outputs, bound_->scratch.get(), threads});
+    if (!status.ok()) return Annotate(status, NodeLabel(tape_->subgraph(), step.node));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TapeMemory::Backward(float* gradients, ThreadPool* threads) {
+  for (size_t b = 0; b < tape_->backward_.size(); ++b) {
+    const Tape::BackwardStep& step = tape_->backward_[b];
+    Bound::Back& back = bound_->backward[b];
+    for (const auto& [input, offset] : back.parameters) back.in_grads[input] = gradients + offset;
+    for (int32_t t : step.zero) {
+      std::fill_n(GradientOf(t, gradients), NumElements(tape_->shape(t)), 0.0f);
+    }
+    const Node& node = tape_->subgraph().nodes[step.node];
+    const absl::Status status = step.gradient(GradArgs{
+        node, back.inputs, back.outputs, back.out_grads, back.in_grads,
+        std::span<const bool>(back.first.get(), node.inputs.size()), &back.scratch, threads});
+    if (!status.ok()) return Annotate(status, NodeLabel(tape_->subgraph(), step.node));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace litesmith

@@ -1,0 +1,289 @@
+#include "train/train.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/random.h"
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+namespace litesmith {
+namespace {
+
+absl::Status CheckOptions(const TrainOptions& options) {
+  if (options.epochs <= 0)
+    return Invalid("the number of epochs is {}, it must be 1 or more", options.epochs);
+  if (options.batch_size <= 0) {
+    return Invalid("the batch size is {}, it must be 1 or more", options.batch_size);
+  }
+  if (options.patience < 0)
+    return Invalid("the patience is {}, it must be 0 or more", options.patience);
+  if (options.resume && options.checkpoint_dir.empty()) {
+    return Invalid("to resume, name the folder with the checkpoint");
+  }
+  return CheckOptimizer(options.optimizer);
+}
+
+// One training: graph, data and state.
+class Training {
+ public:
+  Training(Graph* graph, Dataset* data, const TrainOptions& options, const Context& context)
+      : graph_(*graph), data_(data), options_(options), context_(context) {}
+
+  absl::Status Run(const std::function<void(const EpochResult&)>& on_epoch) {
+    LS_RETURN_IF_ERROR(CheckOptions(options_));
+    LS_RETURN_IF_ERROR(Prepare());
+    int epoch = 0;
+    if (options_.resume) {
+      LS_ASSIGN_OR_RETURN(epoch, Resume());
+    }
+    // The last whole epoch's values also stay when this one fails.
+    while (epoch < options_.epochs && !Stopped()) {
+      EpochResult result;
+      result.epoch = ++epoch;
+      LS_RETURN_IF_ERROR(RunEpoch(&result));
+      Judge(result);
+      LS_RETURN_IF_ERROR(SaveCheckpoint(epoch));
+      WriteParameters(parameters_, state_.values, &graph_);
+      if (on_epoch) on_epoch(result);
+    }
+    if (options_.keep_best) WriteParameters(parameters_, state_.best, &graph_);
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Prepare() {
+    LS_ASSIGN_OR_RETURN(loss_, PlanLoss(graph_, options_.loss));
+    FindTrained();
+    if (parameters_.items.empty()) {
+      return Invalid(
+          "the model has no float weights to train (an already quantized model cannot be trained)");
+    }
+    state_.values = ReadParameters(graph_, parameters_);
+    state_.best = state_.values;
+    optimizer_ = std::make_unique<Optimizer>(options_.optimizer, parameters_.floats);
+    LS_ASSIGN_OR_RETURN(runner_,
+                        BatchRunner::Create(graph_, loss_, parameters_, state_.values.data(),
+                                            options_.batch_size, context_));
+    LS_ASSIGN_OR_RETURN(samples_, OpenSamples(data_));
+    if (options_.validation != nullptr) {
+      LS_ASSIGN_OR_RETURN(validation_, OpenSamples(options_.validation));
+    }
+    const int threads = context_.Threads();
+    if (threads > 1) threads_ = std::make_unique<ThreadPool>(threads);
+    return absl::OkStatus();
+  }
+
+  void FindTrained() {
+    if (!options_.freeze) {
+      parameters_ = FindParameters(graph_);
+      return;
+    }
+    // A tensor is frozen by its own names or by those of a node that reads it.
+    std::vector<bool> frozen(graph_.main().tensors.size(), false);
+    for (const Node& node : graph_.main().nodes) {
+      for (int32_t t : node.inputs) {
+        if (t >= 0 && !node.name.empty() && options_.freeze(node.name)) {
+          frozen[static_cast<size_t>(t)] = true;
+        }
+      }
+    }
+    const Tensor* first = graph_.main().tensors.data();
+    parameters_ = FindParameters(graph_, [&](const Tensor& t) {
+      return !frozen[static_cast<size_t>(&t - first)] && !options_.freeze(t.name) &&
+             !options_.freeze(t.label());
+    });
+  }
+
+  absl::StatusOr<std::unique_ptr<Samples>> OpenSamples(Dataset* data) {
+    const size_t width = runner_->width();
+    const bool cross = loss_.kind == LossKind::kCrossEntropy;
+    const bool targets = !cross && data->has_targets();
+    int64_t classes = cross ? static_cast<int64_t>(width) : 0;
+    if (loss_.kind == LossKind::kBinaryCrossEntropy && !targets) {
+      if (width != 1) {
+        return Invalid("binary cross-entropy over {} outputs needs targets, {} has none", width,
+                       data->Describe());
+      }
+      classes = 2;
+    }
+    LS_ASSIGN_OR_RETURN(std::unique_ptr<Samples> samples,
+                        Samples::Open(data, runner_->input_sizes(), targets, classes, context_));
+    if (targets && samples->target_size() != width) {
+      return Invalid("the targets of {} have {} values, the model's output has {}",
+                     data->Describe(), samples->target_size(), width);
+    }
+    if (loss_.kind == LossKind::kMeanSquaredError && !targets &&
+        runner_->input_sizes()[0] != width) {
+      return Invalid("{} has no targets, and the model's output has another size than its input",
+                     data->Describe());
+    }
+    return samples;
+  }
+
+  absl::Status RunEpoch(EpochResult* result) {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<int64_t> order(static_cast<size_t>(samples_->size()));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    Random random = Random::ForKey(options_.seed, static_cast<uint64_t>(result->epoch));
+    random.Shuffle(std::span(order));
+    LossSum sum;
+    LS_RETURN_IF_ERROR(RunBatches(*result, order, &sum));
+    // Rectifiers and pooling can hide a NaN from the loss.
+    for (float value : state_.values) {
+      if (!std::isfinite(value)) {
+        return Diverged(fmt::format("a weight is {} after epoch {}", value, result->epoch));
+      }
+    }
+    const auto count = static_cast<double>(samples_->size());
+    result->loss = sum.loss / count;
+    result->accuracy = static_cast<double>(sum.correct) / count;
+    if (validation_ != nullptr) LS_RETURN_IF_ERROR(Validate(result));
+    result->seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return absl::OkStatus();
+  }
+
+  absl::Status RunBatches(const EpochResult& result, std::span<const int64_t> order, LossSum* sum) {
+    const auto batch_size = static_cast<size_t>(options_.batch_size);
+    const size_t batches = (order.size() + batch_size - 1) / batch_size;
+    const auto total = static_cast<int64_t>(batches) * options_.epochs;
+    const size_t report = std::max<size_t>(1, batches * static_cast<size_t>(options_.epochs) / 200);
+    for (size_t b = 0; b < batches; ++b) {
+      LS_RETURN_IF_ERROR(context_.Check());
+      const auto batch =
+          order.subspan(b * batch_size, std::min(batch_size, order.size() - b * batch_size));
+      LS_RETURN_IF_ERROR(runner_->Run(*samples_, batch, threads_.get(), sum, &gradients_));
+      if (!std::isfinite(sum->loss)) {
+        return Diverged(
+            fmt::format("the loss is {} in batch {} of epoch {}", sum->loss, b + 1, result.epoch));
+      }
+      const double factor = options_.schedule.Factor(optimizer_->steps(), total);
+      optimizer_->Step(gradients_, factor, state_.values, threads_.get());
+      if (b % report == 0) {
+        context_.Report(
+            "training",
+            static_cast<int64_t>(b) + static_cast<int64_t>(batches) * (result.epoch - 1), total,
+            fmt::format(
+                "epoch {}/{}, loss {:.4f}", result.epoch, options_.epochs,
+                sum->loss / static_cast<double>(std::min((b + 1) * batch_size, order.size()))));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // The error for a training that left the finite numbers, with the sample that is to blame if one
+  // is.
+  absl::Status Diverged(const std::string& what) {
+    std::vector<float> values;
+    for (int64_t i = 0; i < samples_->size(); ++i) {
+      for (size_t k = 0; k < runner_->input_sizes().size(); ++k) {
+        values.resize(runner_->input_sizes()[k]);
+        LS_RETURN_IF_ERROR(samples_->Read(i, k, values));
+        if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
+          return Invalid("{}: sample {} of {} has values that are not finite numbers", what, i,
+                         data_->Describe());
+        }
+      }
+    }
+    return Invalid("{}: use a lower learning rate", what);
+  }
+
+  absl::Status Validate(EpochResult* result) {
+    std::vector<int64_t> order(static_cast<size_t>(validation_->size()));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    const auto batch_size = static_cast<size_t>(options_.batch_size);
+    LossSum sum;
+    for (size_t at = 0; at < order.size(); at += batch_size) {
+      LS_RETURN_IF_ERROR(context_.Check());
+      const auto batch =
+          std::span<const int64_t>(order).subspan(at, std::min(batch_size, order.size() - at));
+      LS_RETURN_IF_ERROR(runner_->Run(*validation_, batch, threads_.get(), &sum, nullptr));
+    }
+    const auto count = static_cast<double>(order.size());
+    result->validated = true;
+    result->validation_loss = sum.loss / count;
+    result->validation_accuracy = static_cast<double>(sum.correct) / count;
+    return absl::OkStatus();
+  }
+
+  void Judge(const EpochResult& result) {
+    const double loss = result.validated ? result.validation_loss : result.loss;
+    if (loss < state_.best_loss) {
+      state_.best_loss = loss;
+      state_.best = state_.values;
+      state_.epochs_without_gain = 0;
+    } else {
+      ++state_.epochs_without_gain;
+    }
+  }
+  bool Stopped() const {
+    return options_.patience > 0 && state_.epochs_without_gain >= options_.patience;
+  }
+
+  absl::Status SaveCheckpoint(int epoch) {
+    if (options_.checkpoint_dir.empty()) return absl::OkStatus();
+    state_.epoch = epoch;
+    state_.optimizer_steps = optimizer_->steps();
+    state_.optimizer.assign(optimizer_->state().begin(), optimizer_->state().end());
+    state_.fingerprint = Fingerprint(graph_, parameters_, options_);
+    return WriteCheckpoint(options_.checkpoint_dir, state_);
+  }
+
+  absl::StatusOr<int> Resume() {
+    LS_ASSIGN_OR_RETURN(std::optional<TrainState> saved,
+                        ReadCheckpoint(options_.checkpoint_dir, context_));
+    if (!saved.has_value()) return 0;
+    if (saved->fingerprint != Fingerprint(graph_, parameters_, options_) ||
+        saved->values.size() != state_.values.size() ||
+        saved->best.size() != state_.values.size() ||
+        saved->optimizer.size() != optimizer_->state().size()) {
+      return Invalid(
+          "the checkpoint in {} is of another model or of other training options: name another "
+          "folder, or "
+          "start again without resuming",
+          Printable(options_.checkpoint_dir));
+    }
+    // The runner holds the address of the values: copy into place.
+    std::copy(saved->values.begin(), saved->values.end(), state_.values.begin());
+    state_.best = std::move(saved->best);
+    state_.best_loss = saved->best_loss;
+    state_.epochs_without_gain = saved->epochs_without_gain;
+    optimizer_->Restore(saved->optimizer_steps, saved->optimizer);
+    WriteParameters(parameters_, state_.values, &graph_);
+    return saved->epoch;
+  }
+
+  Graph& graph_;
+  Dataset* data_;
+  const TrainOptions& options_;
+  const Context& context_;
+  LossPlan loss_;
+  Parameters parameters_;
+  TrainState state_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<BatchRunner> runner_;
+  std::unique_ptr<Samples> samples_, validation_;
+  std::unique_ptr<ThreadPool> threads_;
+  std::vector<const float*> gradients_;
+};
+
+}  // namespace
+
+absl::Status Train(Graph* graph, Dataset* data, const TrainOptions& options, const Context& context,
+                   const std::function<void(const EpochResult&)>& on_epoch) {
+  return Training(graph, data, options, context).Run(on_epoch);
+}
+
+absl::Status TrainClassifier(Graph* graph, Dataset* data, const TrainOptions& options,
+                             const Context& context,
+                             const std::function<void(const EpochResult&)>& on_epoch) {
+  TrainOptions with_loss = options;
+  with_loss.loss = LossKind::kCrossEntropy;
+  return Train(graph, data, with_loss, context, on_epoch);
+}
+
+}  // namespace litesmith

@@ -1,0 +1,170 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace litesmith {
+namespace {
+
+// Samples a thread takes at a time: few, so that their activations stay in its cache from the
+// forward to the backward pass.
+constexpr int kChunk = 8;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::Create(
+    const Graph& graph, const LossPlan& loss, const Parameters& parameters,
+    const float* parameters_data, int batch_size, const Context& context) {
+  auto runner = std::make_unique<BatchRunner>();
+  runner->graph_ = graph;
+  runner->loss_ = loss;
+  runner->parameters_ = parameters;
+  runner->parameters_data_ = parameters_data;
+  runner->memory_budget_ = context.memory_budget;
+  // Every chunk has gradients of its own; with many parameters there are fewer chunks, whatever the
+  // number of threads.
+  const uint64_t gradient_bytes = std::max<uint64_t>(parameters.floats * sizeof(float), 1);
+  const auto most_chunks =
+      static_cast<int>(std::clamp<uint64_t>(context.memory_budget / 8 / gradient_bytes, 1, 64));
+  runner->chunk_size_ =
+      std::min(batch_size, std::max(kChunk, (batch_size + most_chunks - 1) / most_chunks));
+  runner->tapes_.resize(static_cast<size_t>(runner->chunk_size_) + 1);
+  const int chunks = (batch_size + runner->chunk_size_ - 1) / runner->chunk_size_;
+  runner->chunks_.resize(static_cast<size_t>(chunks));
+  LS_RETURN_IF_ERROR(runner->EnsureTape(runner->chunk_size_));
+  const Tape& tape = *runner->tapes_.back();
+  const auto samples = static_cast<size_t>(runner->chunk_size_);
+  for (size_t i = 0; i < graph.main().inputs.size(); ++i) {
+    const int32_t t = graph.main().inputs[i];
+    if (graph.main().tensors[static_cast<size_t>(t)].type != schema::TensorType_FLOAT32) {
+      return Invalid("input '{}' is not FLOAT32: only float models are trained",
+                     Printable(InputName(graph, i)));
+    }
+    runner->input_sizes_.push_back(static_cast<size_t>(NumElements(tape.shape(t))) / samples);
+  }
+  const Shape& shape = tape.shape(loss.target);
+  if (shape.empty() || shape[0] != runner->chunk_size_) {
+    return Invalid("output '{}' has shape {} for {} samples: it needs one row per sample",
+                   Printable(OutputName(graph, 0)), ShapeString(shape), runner->chunk_size_);
+  }
+  if (loss.kind == LossKind::kCrossEntropy && shape.size() != 2) {
+    return Invalid("output '{}' has shape {}: cross-entropy needs one row of classes per sample",
+                   Printable(OutputName(graph, 0)), ShapeString(shape));
+  }
+  runner->width_ = static_cast<size_t>(NumElements(shape)) / samples;
+  for (int i = 0; i < context.Threads(); ++i) {
+    runner->slots_.push_back(std::make_unique<Slot>());
+    runner->slots_.back()->memories.resize(runner->tapes_.size());
+    runner->free_slots_.push_back(runner->slots_.back().get());
+  }
+  return runner;
+}
+
+absl::StatusOr<std::shared_ptr<const Tape>> BatchRunner::MakeTape(int samples) const {
+  std::vector<Shape> shapes;
+  for (int32_t t : graph_.main().inputs) {
+    const Tensor& tensor = graph_.main().tensors[static_cast<size_t>(t)];
+    Shape shape = tensor.shape;
+    if (shape.empty())
+      return Invalid("input '{}' has no batch dimension", Printable(tensor.label()));
+    shape[0] = samples;
+    for (int32_t& d : shape) d = d < 0 ? 1 : d;
+    shapes.push_back(std::move(shape));
+  }
+  return Tape::Create(graph_, parameters_, loss_.target, shapes, memory_budget_);
+}
+
+absl::Status BatchRunner::EnsureTape(int samples) {
+  auto& tape = tapes_[static_cast<size_t>(samples)];
+  if (tape == nullptr) {
+    LS_ASSIGN_OR_RETURN(tape, MakeTape(samples));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> batch,
+                              ThreadPool* threads, LossSum* sum,
+                              std::vector<const float*>* gradients) {
+  const auto step = static_cast<size_t>(chunk_size_);
+  const size_t count = (batch.size() + step - 1) / step;
+  const bool backward = gradients != nullptr;
+  if (const size_t rest = batch.size() % step; rest != 0) {
+    LS_RETURN_IF_ERROR(EnsureTape(static_cast<int>(rest)));
+  }
+  const float weight = 1.0f / static_cast<float>(batch.size());
+  const auto body = [&](size_t begin, size_t end) {
+    Slot* slot = nullptr;
+    {
+      const std::lock_guard<std::mutex> lock(slots_mutex_);
+      slot = free_slots_.back();
+      free_slots_.pop_back();
+    }
+    for (size_t c = begin; c < end; ++c) {
+      chunks_[c].status =
+          RunChunk(samples, batch.subspan(c * step, std::min(step, batch.size() - c * step)),
+                   weight, backward, slot, &chunks_[c]);
+    }
+    const std::lock_guard<std::mutex> lock(slots_mutex_);
+    free_slots_.push_back(slot);
+  };
+  ParallelFor(threads, count, 1, std::cref(body));
+  if (backward) gradients->clear();
+  for (size_t c = 0; c < count; ++c) {
+    LS_RETURN_IF_ERROR(chunks_[c].status);
+    sum->loss += chunks_[c].sum.loss;
+    sum->correct += chunks_[c].sum.correct;
+    if (backward) gradients->push_back(chunks_[c].gradients.data());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64_t> rows,
+                                   float weight, bool backward, Slot* slot, Chunk* chunk) const {
+  auto& memory = slot->memories[rows.size()];
+  if (memory == nullptr) {
+    memory = std::make_unique<TapeMemory>(tapes_[rows.size()], parameters_data_);
+  }
+  // Parameters that do not lead to the loss keep these zeros.
+  if (backward && chunk->gradients.empty()) chunk->gradients.assign(parameters_.floats, 0.0f);
+  for (size_t k = 0; k < input_sizes_.size(); ++k) {
+    const std::span<float> input = memory->input(k);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      LS_RETURN_IF_ERROR(
+          samples.Read(rows[i], k, input.subspan(i * input_sizes_[k], input_sizes_[k])));
+    }
+  }
+  LS_RETURN_IF_ERROR(memory->Forward(nullptr));
+  chunk->sum = {};
+  const std::span<float> gradient = backward ? memory->target_gradient() : std::span<float>();
+  if (loss_.kind == LossKind::kCrossEntropy) {
+    slot->labels.resize(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) slot->labels[i] = samples.label(rows[i]);
+    CrossEntropy(memory->target(), width_, loss_.beta, slot->labels, weight, gradient, &chunk->sum);
+  } else {
+    std::span<const float> targets;
+    if (samples.target_size() > 0) {
+      slot->targets.resize(rows.size() * width_);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const std::span<const float> from = samples.target(rows[i]);
+        std::copy(from.begin(), from.end(),
+                  slot->targets.begin() + static_cast<ptrdiff_t>(i * width_));
+      }
+      targets = slot->targets;
+    } else if (loss_.kind == LossKind::kBinaryCrossEntropy) {
+      slot->targets.resize(rows.size());
+      for (size_t i = 0; i < rows.size(); ++i) {
+        slot->targets[i] = static_cast<float>(samples.label(rows[i]));
+      }
+      targets = slot->targets;
+    } else {
+      targets = memory->input(0);
+    }
+    const auto function =
+        loss_.kind == LossKind::kBinaryCrossEntropy ? BinaryCrossEntropy : SquaredError;
+    function(memory->target(), width_, targets, weight, gradient, &chunk->sum);
+  }
+  if (!backward) return absl::OkStatus();
+  return memory->Backward(chunk->gradients.data(), nullptr);
+}
+
+}  // namespace litesmith

@@ -1,0 +1,74 @@
+#ifndef LITESMITH_TRAIN_TRAINER_H_
+#define LITESMITH_TRAIN_TRAINER_H_
+
+// The machinery under Train: batches cut into fixed chunks, each run forward and backward by one
+// thread in its own memory, their gradients summed in the order of the chunks.
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "base/threads.h"
+#include "ir/graph.h"
+#include "litesmith/context.h"
+#include "train/loss.h"
+#include "train/samples.h"
+#include "train/tape.h"
+
+namespace litesmith {
+
+class BatchRunner {
+ public:
+  // `parameters_data` is read by every run and must outlive this object. REQUIRES: batch_size > 0.
+  static absl::StatusOr<std::unique_ptr<BatchRunner>> Create(
+      const Graph& graph, const LossPlan& loss, const Parameters& parameters,
+      const float* parameters_data, int batch_size, const Context& context);
+
+  // Runs the samples `batch` (at most batch_size). With `gradients` non-null, leaves there one
+  // array per chunk whose sum is the gradient of the mean loss over the batch; valid until the next
+  // call.
+  absl::Status Run(const Samples& samples, std::span<const int64_t> batch, ThreadPool* threads,
+                   LossSum* sum, std::vector<const float*>* gradients);
+
+  // Floats per sample of each input, and of the loss's row.
+  const std::vector<size_t>& input_sizes() const { return input_sizes_; }
+  size_t width() const { return width_; }
+
+ private:
+  struct Chunk {
+    LossSum sum;
+    absl::Status status;
+    std::vector<float> gradients;
+  };
+  // One thread's memory, for each chunk size that occurs.
+  struct Slot {
+    std::vector<std::unique_ptr<TapeMemory>> memories;  // by samples
+    std::vector<int32_t> labels;
+    std::vector<float> targets;
+  };
+
+  absl::StatusOr<std::shared_ptr<const Tape>> MakeTape(int samples) const;
+  absl::Status EnsureTape(int samples);
+  absl::Status RunChunk(const Samples& samples, std::span<const int64_t> rows, float weight,
+                        bool backward, Slot* slot, Chunk* chunk) const;
+
+  Graph graph_;
+  LossPlan loss_;
+  Parameters parameters_;
+  const float* parameters_data_ = nullptr;
+  int chunk_size_ = 1;
+  uint64_t memory_budget_ = 0;
+  std::vector<size_t> input_sizes_;
+  size_t width_ = 0;
+  std::vector<std::shared_ptr<const Tape>> tapes_;  // by samples
+  std::vector<Chunk> chunks_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<Slot*> free_slots_;
+  std::mutex slots_mutex_;
+};
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_TRAIN_TRAINER_H_
