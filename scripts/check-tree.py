@@ -23,7 +23,7 @@ ARROWS = {
     "data": ["base"],
     "quantize": ["base", "ir", "ops", "runtime", "data", "passes"],
     "train": ["base", "ir", "ops", "kernels", "runtime", "data", "passes", "quantize"],
-    "evaluate": ["base", "ir", "ops", "runtime", "data"],
+    "evaluate": ["base", "ir", "ops", "kernels", "runtime", "data"],
     "deploy": ["base", "ir", "ops", "kernels", "runtime"],
     "report": ["base"],
     "cli": [],

@@ -44,6 +44,14 @@ absl::Status WriteAll(int fd, std::span<const std::byte> bytes) {
   return absl::OkStatus();
 }
 
+// Renaming over a device or a pipe would replace it by a file.
+absl::Status CheckReplaceable(const std::string& path) {
+  struct stat st;
+  if (::stat(path.c_str(), &st) != 0 || S_ISREG(st.st_mode)) return absl::OkStatus();
+  return Invalid("{}: is a {}; give the name of a file to write", path,
+                 S_ISDIR(st.st_mode) ? "folder" : "device or pipe, not a file");
+}
+
 // mkstemp gives 0600; a file that replaces another keeps its mode, a new one gets what umask leaves.
 mode_t WantedMode(const std::string& path) {
   struct stat st;
@@ -82,7 +90,7 @@ FileBytes::~FileBytes() {
 
 absl::Status WriteFileAtomically(const std::string& path,
                                  std::span<const std::span<const std::byte>> content) {
-  if (IsDirectory(path)) return Invalid("{}: is a folder; give the name of a file to write", path);
+  LS_RETURN_IF_ERROR(CheckReplaceable(path));
   std::string temporary = path + ".tmp.XXXXXX";
   const mode_t mode = WantedMode(path);
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));

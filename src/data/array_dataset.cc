@@ -92,7 +92,7 @@ class ArrayDataset : public Dataset {
 absl::StatusOr<Stack> MakeStack(ElementType stored, const std::vector<int64_t>& shape,
                                 std::span<const std::byte> elements,
                                 std::shared_ptr<const void> owner, const InputSpec* spec,
-                                const Preprocessing& preprocessing) {
+                                const DatasetOptions& options) {
   if (shape.empty()) return Invalid("is a single number; axis 0 must be the sample");
   if (shape[0] == 0 || elements.empty()) {
     return Invalid("holds no samples (shape {})", ShapeString(shape));
@@ -118,16 +118,17 @@ absl::StatusOr<Stack> MakeStack(ElementType stored, const std::vector<int64_t>& 
   }
   const int64_t channels = stack.shape.empty() ? 1 : stack.shape.back();
   if (stored == ElementType::kUint8) {
-    LS_ASSIGN_OR_RETURN(stack.normalizer, Normalizer::ForPixels(preprocessing, channels));
+    LS_ASSIGN_OR_RETURN(stack.normalizer,
+                        Normalizer::ForPixels(PixelPreprocessing(options), channels));
   } else {
-    LS_ASSIGN_OR_RETURN(stack.normalizer, Normalizer::ForNumbers(preprocessing, channels));
+    LS_ASSIGN_OR_RETURN(stack.normalizer, Normalizer::ForNumbers(options.preprocessing, channels));
   }
   return stack;
 }
 
 absl::StatusOr<Stack> MakeStack(const std::shared_ptr<const Array>& array, const InputSpec* spec,
-                                const Preprocessing& preprocessing) {
-  return MakeStack(array->type, array->shape, array->bytes, array, spec, preprocessing);
+                                const DatasetOptions& options) {
+  return MakeStack(array->type, array->shape, array->bytes, array, spec, options);
 }
 
 // Targets are compared with the model's outputs as they are.
@@ -257,19 +258,16 @@ absl::StatusOr<std::unique_ptr<Dataset>> FromNpz(NamedArrays arrays, const Datas
   auto dataset = std::make_unique<ArrayDataset>();
   dataset->what = "NumPy arrays (.npz)";
   for (size_t i = 0; i < names.size(); ++i) {
-    LS_ASSIGN_OR_RETURN_IN(Stack stack,
-                           MakeStack(keys.Take(names[i]), inputs.empty() ? nullptr : &inputs[i],
-                                     options.preprocessing),
-                           fmt::format("'{}'", Printable(names[i])));
+    LS_ASSIGN_OR_RETURN_IN(
+        Stack stack, MakeStack(keys.Take(names[i]), inputs.empty() ? nullptr : &inputs[i], options),
+        fmt::format("'{}'", Printable(names[i])));
     if (!dataset->inputs.empty() && stack.count != dataset->size()) {
       return Invalid("'{}' has {} samples, but '{}' has {}", Printable(names[i]), stack.count,
                      Printable(names[0]), dataset->size());
     }
     dataset->inputs.push_back(std::move(stack));
   }
-  if (!options.labels_file.empty()) {
-    LS_ASSIGN_OR_RETURN(dataset->names, ReadLabelsFile(options.labels_file));
-  }
+  LS_ASSIGN_OR_RETURN(dataset->names, GivenClassNames(options));
   if (const auto labels = keys.Take("labels")) {
     LS_RETURN_IF_ERROR(TakeLabels(labels, dataset.get()));
   }
@@ -302,14 +300,12 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenNpyDataset(const std::string& path,
   LS_ASSIGN_OR_RETURN_IN(
       Stack stack,
       MakeStack(header.type, header.shape, file->bytes().subspan(header.offset, header.size), file,
-                inputs.empty() ? nullptr : &inputs[0], options.preprocessing),
+                inputs.empty() ? nullptr : &inputs[0], options),
       path);
   auto dataset = std::make_unique<ArrayDataset>();
   dataset->what = "NumPy array (.npy)";
   dataset->inputs.push_back(std::move(stack));
-  if (!options.labels_file.empty()) {
-    LS_ASSIGN_OR_RETURN(dataset->names, ReadLabelsFile(options.labels_file));
-  }
+  LS_ASSIGN_OR_RETURN(dataset->names, GivenClassNames(options));
   WarnOfSplit(path, options, context);
   return dataset;
 }

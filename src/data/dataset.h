@@ -26,6 +26,11 @@ struct DatasetOptions {
   std::string split;  // "test", "train"; empty: the only one, or the format's default for the use
   Preprocessing preprocessing;
   std::string labels_file;  // one class name a line; empty: folder names or numbers
+
+  // What the model's file notes, used where the fields above are unset: for pixels instead of 0 and
+  // 255 (other numbers stay as they are), and the names of the classes.
+  Preprocessing pixel_defaults;
+  std::vector<std::string> labels;
 };
 
 // What the model wants of one input; the dataset converts to it (channels, size of pictures,

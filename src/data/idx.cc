@@ -117,6 +117,18 @@ absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const Context& context
   return array;
 }
 
+absl::Status WriteIdx(const std::string& path, const IdxArray& array) {
+  std::vector<std::byte> header = {std::byte{0}, std::byte{0}, std::byte{8},
+                                   static_cast<std::byte>(array.shape.size())};
+  for (int64_t d : array.shape) {
+    for (int shift = 24; shift >= 0; shift -= 8)
+      header.push_back(static_cast<std::byte>(d >> shift));
+  }
+  const std::array<std::span<const std::byte>, 2> parts = {std::span<const std::byte>(header),
+                                                           array.elements};
+  return WriteFileAtomically(path, parts);
+}
+
 std::string LabelsBeside(const std::string& images_path) {
   const std::filesystem::path path(images_path);
   std::string name = path.filename().string();

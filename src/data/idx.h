@@ -32,6 +32,9 @@ absl::StatusOr<IdxArray> ParseIdx(std::span<const std::byte> bytes,
 // Errors name the path.
 absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const Context& context);
 
+// Writes an IDX file, atomically. REQUIRES: every dimension below 2^32.
+absl::Status WriteIdx(const std::string& path, const IdxArray& array);
+
 // The IDX files of a folder by split ("train", "test"; t10k reads as test), as MNIST names them:
 // train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], or with a dot before idx.
 struct IdxSplit {

@@ -89,13 +89,10 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakeIdxDataset(IdxArray images, const I
   }
   const int64_t channels = shape.size() < 3 ? 1 : shape.back();
   LS_ASSIGN_OR_RETURN(Normalizer normalizer,
-                      Normalizer::ForPixels(options.preprocessing, channels));
+                      Normalizer::ForPixels(PixelPreprocessing(options), channels));
   auto dataset = std::make_unique<IdxDataset>(std::move(images), std::move(shape),
                                               std::move(normalizer), what);
-  std::vector<std::string> names;
-  if (!options.labels_file.empty()) {
-    LS_ASSIGN_OR_RETURN(names, ReadLabelsFile(options.labels_file));
-  }
+  LS_ASSIGN_OR_RETURN(std::vector<std::string> names, GivenClassNames(options));
   if (labels != nullptr) LS_RETURN_IF_ERROR(dataset->SetLabels(*labels, std::move(names)));
   LS_RETURN_IF_ERROR(context.Check());
   return dataset;

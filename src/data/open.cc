@@ -6,12 +6,17 @@
 #include "base/file.h"
 #include "data/gzip.h"
 #include "data/idx.h"
+#include "data/image.h"
 #include "data/npy.h"
+#include "data/tar.h"
 
 namespace litesmith {
 namespace {
 
-constexpr const char* kKnown = "data sets are an IDX folder or file, a .npy or a .npz";
+constexpr const char* kKnown =
+    "data sets are an IDX folder or file, a folder or .tar[.gz] of pictures "
+    "(SPLIT/CLASS/*.jpg|png), a .npy "
+    "or a .npz";
 
 bool StartsWith(std::span<const std::byte> bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
@@ -58,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenIdxFolder(const std::string& path,
 }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenFile(const std::string& path,
-                                                  const DatasetOptions& options,
+                                                  const DatasetOptions& options, DataUse use,
                                                   const std::vector<InputSpec>& inputs,
                                                   const Context& context) {
   LS_ASSIGN_OR_RETURN(const std::shared_ptr<const FileBytes> file, FileBytes::Open(path));
@@ -70,6 +75,11 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenFile(const std::string& path,
   if (LooksLikeIdx(bytes)) {
     return OpenIdx(path, LabelsBeside(path) == path ? "" : LabelsBeside(path), "IDX file", options,
                    inputs, context);
+  }
+  if (LooksLikeTar(bytes)) return OpenPictureArchive(path, options, use, inputs, context);
+  if (LooksLikePicture(bytes)) {
+    return Invalid("{}: is a single picture; give the folder or archive that holds the pictures",
+                   path);
   }
   return Invalid("{}: is not a data set; {}", path, kKnown);
 }
@@ -111,6 +121,18 @@ absl::StatusOr<std::vector<std::string>> ReadLabelsFile(const std::string& path)
   return names;
 }
 
+absl::StatusOr<std::vector<std::string>> GivenClassNames(const DatasetOptions& options) {
+  if (options.labels_file.empty()) return options.labels;
+  return ReadLabelsFile(options.labels_file);
+}
+
+Preprocessing PixelPreprocessing(const DatasetOptions& options) {
+  Preprocessing out = options.preprocessing;
+  if (out.mean.empty()) out.mean = options.pixel_defaults.mean;
+  if (out.std.empty()) out.std = options.pixel_defaults.std;
+  return out;
+}
+
 std::string InputLabel(const InputSpec& spec, size_t position) {
   const std::string& name = spec.signature_name.empty() ? spec.tensor_name : spec.signature_name;
   return name.empty() ? fmt::format("input {}", position)
@@ -147,10 +169,10 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& path,
                                                      const std::vector<InputSpec>& inputs,
                                                      const Context& context) {
   LS_RETURN_IF_ERROR(context.Check());
-  if (!IsDirectory(path)) return OpenFile(path, options, inputs, context);
+  if (!IsDirectory(path)) return OpenFile(path, options, use, inputs, context);
   LS_ASSIGN_OR_RETURN(const std::vector<IdxSplit> splits, FindIdxSplits(path));
   if (!splits.empty()) return OpenIdxFolder(path, splits, options, use, inputs, context);
-  return Invalid("{}: is not a data set; {}", path, kKnown);
+  return OpenPictureFolder(path, options, use, inputs, context);
 }
 
 }  // namespace litesmith

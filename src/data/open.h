@@ -21,6 +21,12 @@ absl::StatusOr<std::string> PickSplit(const std::vector<std::string>& present,
 // path.
 absl::StatusOr<std::vector<std::string>> ReadLabelsFile(const std::string& path);
 
+// The names that the options give: the labels file's, else the noted ones, else none.
+absl::StatusOr<std::vector<std::string>> GivenClassNames(const DatasetOptions& options);
+
+// What the options say for pixels; unset: 0 and 255 (Normalizer::ForPixels).
+Preprocessing PixelPreprocessing(const DatasetOptions& options);
+
 // The one picture input of the model (or null: no model), or why it cannot take a picture.
 absl::StatusOr<const InputSpec*> PictureInput(const std::vector<InputSpec>& inputs);
 

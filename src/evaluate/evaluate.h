@@ -2,25 +2,27 @@
 #define LITESMITH_EVALUATE_EVALUATE_H_
 
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "data/dataset.h"
+#include "litesmith/benchmark.h"
+#include "litesmith/evaluate.h"
 #include "runtime/executor.h"
 
 namespace litesmith {
 
-// The dataset's view of a graph's inputs (quantized inputs as float32).
+// The dataset's view of a graph's inputs: quantized inputs as float32, a leading axis of 1 or -1
+// taken as the batch.
 std::vector<InputSpec> InputSpecs(const Graph& graph);
 
-// Real value -> integer, as the QUANTIZE operator does (round half away from zero, clamped); the identity for
-// float. Errors: a type without conversion, a scale that is not positive (naming the tensor).
+// One sample into the memory of an input. Real value -> integer as the QUANTIZE operator does
+// (round half away from zero, clamped); the identity for equal types. Errors: a type without
+// conversion, another size, a scale that is not positive (naming the tensor).
 absl::Status StoreInput(const Array& value, const Tensor& tensor, std::span<std::byte> out);
-// Output bytes as real values.
-absl::StatusOr<std::vector<float>> LoadOutput(std::span<const std::byte> bytes, const Tensor& tensor);
 
-enum class Metric { kAccuracy, kMse, kMae };
+// Output bytes as real values. Errors: a type that holds no numbers.
+absl::StatusOr<std::vector<float>> LoadOutput(std::span<const std::byte> bytes,
+                                              const Tensor& tensor);
 
 struct EvaluateOptions {
   Metric metric = Metric::kAccuracy;
@@ -28,15 +30,8 @@ struct EvaluateOptions {
   Arithmetic arithmetic = Arithmetic::kLitert;
 };
 
-struct EvaluateResult {
-  double accuracy = 0.0;  // 0..1
-  int64_t correct = 0;
-  int64_t total = 0;
-  double error = 0.0;  // for kMse, kMae
-};
-
-// All samples of `data` through the graph, in batches, on context.Threads() threads; results do not depend on
-// their number.
+// All samples of `data` through the graph, in batches where the model leaves the batch open, on
+// context.Threads() threads; results do not depend on their number.
 absl::StatusOr<EvaluateResult> Evaluate(std::shared_ptr<const Graph> graph, Dataset* data,
                                         const EvaluateOptions& options, const Context& context);
 
@@ -47,13 +42,12 @@ struct BenchmarkOptions {
   KernelMode kernels = KernelMode::kBest;
 };
 
-// Milliseconds.
-struct Latency {
-  double avg = 0, std = 0, min = 0, max = 0, median = 0, p95 = 0;
-};
+// Times Run alone, on random inputs from a fixed seed. REQUIRES: num_runs > 0, warmup_runs >= 0.
+absl::StatusOr<Latency> MeasureLatency(std::shared_ptr<const Graph> graph,
+                                       const BenchmarkOptions& options, const Context& context);
 
-absl::StatusOr<Latency> MeasureLatency(std::shared_ptr<const Graph> graph, const BenchmarkOptions& options,
-                                       const Context& context);
+// Statistics of durations in milliseconds. REQUIRES: not empty.
+Latency Summarise(std::vector<double> milliseconds);
 
 }  // namespace litesmith
 

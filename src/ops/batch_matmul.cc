@@ -37,6 +37,31 @@ std::vector<size_t> MatrixIndices(const Shape& batches, const Shape& shape) {
   return out;
 }
 
+// Where LiteRT's hybrid kernel looks for the scales of each output matrix's rows. It steps by one
+// matrix along every batch dimension, so with several of them it takes other rows' scales than
+// those the rows were quantized with; where the right operand has no last batch dimension, that of
+// the left one belongs to its rows.
+std::vector<size_t> HybridRows(const Shape& batches, const Shape& x, const Shape& y, bool adj_x,
+                               size_t rows) {
+  const size_t own = x.size() - 2;
+  const bool merged = !adj_x && x.size() > 2 && y.size() > 2 && y[y.size() - 3] == 1;
+  std::vector<size_t> out = {0};
+  for (size_t d = 0; d < batches.size(); ++d) {
+    const bool last = d + 1 == batches.size();
+    const int32_t size = d + own >= batches.size() ? x[d + own - batches.size()] : 1;
+    const size_t step = merged && !last ? rows * static_cast<size_t>(x[own - 1]) : rows;
+    std::vector<size_t> next;
+    next.reserve(out.size() * static_cast<size_t>(batches[d]));
+    for (size_t base : out) {
+      for (int32_t i = 0; i < batches[d]; ++i) {
+        next.push_back(base + (size == 1 ? 0 : static_cast<size_t>(i) * step));
+      }
+    }
+    out = std::move(next);
+  }
+  return out;
+}
+
 absl::StatusOr<Sizes> MatrixSizes(const BatchMatMulOptionsT& options, const Shape& x,
                                   const Shape& y) {
   if (x.size() < 2 || y.size() < 2 || x.size() > 5 || y.size() > 5) {
@@ -76,6 +101,7 @@ struct State {
   int32_t in_offset = 0, weight_offset = 0, out_zero = 0;
   IntRange limits = {0, 0};
   Multiplier multiplier;
+  std::vector<size_t> hybrid_rows;    // hybrid: first scale of each output matrix
   std::vector<float> channel_scales;  // hybrid; empty: in the row scales
   float weight_scale = 1.0f;
   bool asymmetric = false;
@@ -178,7 +204,7 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
       left_zeros[r] = -zero;
     }
     for (size_t row = 0; row < out_rows && left_rows > 0; ++row) {
-      const size_t from = s->sizes.left_index[row / rows] * rows + row % rows;
+      const size_t from = s->hybrid_rows[row / rows] + row % rows;
       zeros[row] = left_zeros[from];
       scales[row] = left_scales[from];
     }
@@ -225,6 +251,8 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, std::shared_ptr<St
     LS_RETURN_IF_ERROR(CheckWeightQuant(args.in(1), s->sizes.units, true));
     s->asymmetric = args.node.GetOptions<BatchMatMulOptionsT>().asymmetric_quantize_inputs;
     s->weight_scale = args.in(1).scale();
+    s->hybrid_rows = HybridRows(s->sizes.batches, args.in(0).shape, args.in(1).shape,
+                                s->sizes.adj_x, static_cast<size_t>(s->sizes.rows));
     if (args.in(1).quant->per_channel()) s->channel_scales = args.in(1).quant->scale;
     return HybridKernel(s);
   }

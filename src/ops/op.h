@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 #include "ir/graph.h"
+#include "litesmith/kernels.h"
 
 namespace litesmith {
 
@@ -68,14 +69,6 @@ absl::Status NeedsValue(size_t input);
 bool IsNeedsValue(const absl::Status& status);
 
 // ---- Kernels -----------------------------------------------------------------------------------------
-
-enum class KernelMode {
-  kReference,  // kernels/reference: the specification
-  kBest,       // the fastest for this CPU; the same bits for integers
-};
-
-// Whose integer arithmetic where the runtimes differ (docs/architecture.md, "Bit-exact").
-enum class Arithmetic { kLitert, kTflm };
 
 struct PrepareArgs {
   const Node& node;

@@ -314,6 +314,13 @@ class Calibration {
       for (size_t t = 0; t < out.tensors.size(); ++t) Merge(worker.ranges[t], &out.tensors[t]);
     }
     LS_RETURN_IF_ERROR(AddFolded(&out));
+    for (size_t t = 0; t < out.tensors.size(); ++t) {
+      if (!std::isfinite(out.tensors[t].max - out.tensors[t].min)) {
+        return Invalid(
+            "tensor '{}' ranges from {} to {}, which no scale covers; check the model and the data",
+            Printable(graph_.main().tensors[t].label()), out.tensors[t].min, out.tensors[t].max);
+      }
+    }
     LS_RETURN_IF_ERROR(CheckInputs(out));
     return out;
   }

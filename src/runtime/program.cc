@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/sparse.h"
 #include "runtime/arena.h"
 
 namespace litesmith {
@@ -353,7 +354,12 @@ absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
     states[t].shape = tensor.shape;
     states[t].shape_known = tensor.is_constant() || tensor.is_variable;
     states[t].has_value = tensor.is_constant() && !tensor.is_variable;
-    if (states[t].has_value) states[t].value = tensor.data;
+    if (!states[t].has_value) continue;
+    states[t].value = tensor.data;
+    if (tensor.sparsity != nullptr) {
+      LS_ASSIGN_OR_RETURN_IN(states[t].value, Densify(tensor),
+                             fmt::format("tensor '{}'", Printable(tensor.label())));
+    }
   }
   MarkEmptyConstants(subgraph, &states);
   for (size_t i = 0; i < subgraph.inputs.size(); ++i) {

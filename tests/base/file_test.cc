@@ -62,6 +62,15 @@ TEST(FileTest, ErrorsNameThePathAndTheFault) {
   EXPECT_FALSE(MakeDirectories(dir + "/full").ok());
 }
 
+TEST(FileTest, ADeviceIsNotReplaced) {
+  const std::string link = testing::TempDir() + "/link";
+  ASSERT_EQ(::symlink("/dev/null", link.c_str()), 0);
+  EXPECT_THAT(std::string(Message(WriteFileAtomically(link, "x"))), ::testing::HasSubstr("device"));
+  struct stat st;
+  ASSERT_EQ(::stat("/dev/null", &st), 0);
+  EXPECT_TRUE(S_ISCHR(st.st_mode));
+}
+
 // A child that may write 4 KB fails in the middle: the old content stays and nothing is left
 // behind.
 TEST(FileTest, AFailedWriteLeavesTheOldFile) {

@@ -1,6 +1,11 @@
 #include "tests/data/data_files.h"
 
 #include <gtest/gtest.h>
+#include <png.h>
+
+#include <cstdio>
+// jpeglib.h needs FILE before it.
+#include <jpeglib.h>
 #include <zip.h>
 #include <zlib.h>
 
@@ -87,6 +92,90 @@ void WriteNpz(const std::string& path, const std::vector<std::pair<std::string, 
                          std::vector<std::byte>(file->bytes().begin(), file->bytes().end()));
   }
   WriteZip(path, entries);
+}
+
+std::vector<std::byte> PngBytes(int width, int height, int channels,
+                                std::span<const std::byte> pixels) {
+  png_image image = {};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(width);
+  image.height = static_cast<png_uint_32>(height);
+  constexpr png_uint_32 kFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB,
+                                      PNG_FORMAT_RGBA};
+  image.format = kFormats[channels - 1];
+  png_alloc_size_t size = 0;
+  EXPECT_TRUE(png_image_write_to_memory(&image, nullptr, &size, 0, pixels.data(), 0, nullptr));
+  std::vector<std::byte> out(size);
+  EXPECT_TRUE(png_image_write_to_memory(&image, out.data(), &size, 0, pixels.data(), 0, nullptr));
+  out.resize(size);
+  return out;
+}
+
+std::vector<std::byte> JpegBytes(int width, int height, int channels,
+                                 std::span<const std::byte> pixels, bool progressive) {
+  jpeg_compress_struct info = {};
+  jpeg_error_mgr error;
+  info.err = jpeg_std_error(&error);
+  jpeg_create_compress(&info);
+  unsigned char* memory = nullptr;
+  unsigned long size = 0;
+  jpeg_mem_dest(&info, &memory, &size);
+  info.image_width = static_cast<JDIMENSION>(width);
+  info.image_height = static_cast<JDIMENSION>(height);
+  info.input_components = channels;
+  info.in_color_space = channels == 1 ? JCS_GRAYSCALE : (channels == 3 ? JCS_RGB : JCS_CMYK);
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, 95, TRUE);
+  if (progressive) jpeg_simple_progression(&info);
+  jpeg_start_compress(&info, TRUE);
+  for (int y = 0; y < height; ++y) {
+    auto* row = reinterpret_cast<JSAMPROW>(
+        const_cast<std::byte*>(pixels.data() + static_cast<ptrdiff_t>(y) * width * channels));
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  const auto bytes = std::as_bytes(std::span(memory, size));
+  std::vector<std::byte> out(bytes.begin(), bytes.end());
+  jpeg_destroy_compress(&info);
+  std::free(memory);
+  return out;
+}
+
+std::vector<std::byte> FlatPng(int width, int height, uint8_t value) {
+  return PngBytes(width, height, 1,
+                  std::vector<std::byte>(static_cast<size_t>(width * height), std::byte{value}));
+}
+
+std::vector<std::byte> TarEntryBytes(const std::string& name, char type,
+                                     std::span<const std::byte> content) {
+  std::string header(512, '\0');
+  header.replace(0, name.size(), name);
+  header.replace(100, 7, "0000644");
+  header.replace(108, 7, "0000000");
+  header.replace(116, 7, "0000000");
+  header.replace(124, 11, fmt::format("{:011o}", content.size()));
+  header.replace(136, 11, "00000000000");
+  header[156] = type;
+  header.replace(257, 8, std::string("ustar\00000", 8));
+  header.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (unsigned char c : header) sum += c;
+  header.replace(148, 7, fmt::format("{:06o}", sum) + std::string(1, '\0'));
+  std::vector<std::byte> out = BytesOf(header);
+  out.insert(out.end(), content.begin(), content.end());
+  out.resize((out.size() + 511) / 512 * 512);
+  return out;
+}
+
+std::vector<std::byte> TarBytes(
+    const std::vector<std::pair<std::string, std::vector<std::byte>>>& entries) {
+  std::vector<std::byte> out;
+  for (const auto& [name, content] : entries) {
+    const std::vector<std::byte> entry = TarEntryBytes(name, '0', content);
+    out.insert(out.end(), entry.begin(), entry.end());
+  }
+  out.resize(out.size() + 1024);
+  return out;
 }
 
 }  // namespace litesmith::testing

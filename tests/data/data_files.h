@@ -34,6 +34,22 @@ void WriteZip(const std::string& path,
 // A .npz of the named arrays.
 void WriteNpz(const std::string& path, const std::vector<std::pair<std::string, Array>>& arrays);
 
+// A picture file of `pixels` (height x width x channels: 1, 2 with alpha (PNG), 3, 4 with alpha
+// (PNG)).
+std::vector<std::byte> PngBytes(int width, int height, int channels,
+                                std::span<const std::byte> pixels);
+std::vector<std::byte> JpegBytes(int width, int height, int channels,
+                                 std::span<const std::byte> pixels, bool progressive = false);
+// All pixels of one value.
+std::vector<std::byte> FlatPng(int width, int height, uint8_t value);
+
+// A ustar archive of regular files, with its end mark.
+std::vector<std::byte> TarBytes(
+    const std::vector<std::pair<std::string, std::vector<std::byte>>>& entries);
+// One header of 512 bytes with the right checksum, and its content padded.
+std::vector<std::byte> TarEntryBytes(const std::string& name, char type,
+                                     std::span<const std::byte> content);
+
 // An array of T with the given elements.
 template <typename T>
 Array ArrayOf(ElementType type, std::vector<int64_t> shape, const std::vector<T>& values) {

@@ -1,0 +1,173 @@
+#include "litesmith/benchmark.h"
+
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+#include <set>
+
+#include "api/state.h"
+#include "evaluate/evaluate.h"
+
+namespace litesmith {
+namespace {
+
+// A loss that is worth a word: one point.
+constexpr double kNoticeableLoss = 0.01;
+
+std::string Timestamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
+  return text;
+}
+
+Value SystemValue(const SystemInfo& system) {
+  Value out;
+  out.Set("device", system.device)
+      .Set("arch", system.arch)
+      .Set("cpu_model", system.cpu_model)
+      .Set("cores", system.cores)
+      .Set("total_memory_gb", system.total_memory_gb)
+      .Set("available_memory_gb", system.available_memory_gb)
+      .Set("cpu_usage_percent", system.cpu_usage_percent)
+      .Set("isa", system.isa)
+      .Set("governor", system.governor)
+      .Set("temperature_c", system.temperature_c)
+      .Set("throttled", system.throttled);
+  return out;
+}
+
+Value LatencyValue(const Latency& latency) {
+  Value out;
+  out.Set("avg", latency.avg)
+      .Set("std", latency.std)
+      .Set("min", latency.min)
+      .Set("max", latency.max)
+      .Set("median", latency.median)
+      .Set("p95", latency.p95);
+  return out;
+}
+
+std::string SystemLine(const SystemInfo& system) {
+  std::string out = fmt::format("machine: {}", system.cpu_model.value_or("unknown CPU"));
+  if (system.cores) out += fmt::format(", {} cores", *system.cores);
+  if (system.total_memory_gb) out += fmt::format(", {:.1f} GB", *system.total_memory_gb);
+  if (system.temperature_c) out += fmt::format(", {:.0f} °C", *system.temperature_c);
+  if (system.throttled.value_or(false)) out += "; THROTTLED: these times are too long";
+  return Printable(out);
+}
+
+std::string Percent(const std::optional<double>& accuracy) {
+  return accuracy ? fmt::format("{:.2f} %", 100.0 * *accuracy) : "-";
+}
+
+// Points of accuracy won or lost against the baseline.
+std::string Change(const BenchmarkRow& row, const BenchmarkRow* baseline) {
+  if (baseline == nullptr || !row.accuracy || !baseline->accuracy) return "-";
+  if (&row == baseline) return "";
+  return fmt::format("{:+.2f}", 100.0 * (*row.accuracy - *baseline->accuracy));
+}
+
+std::vector<std::string> Advice(const std::vector<BenchmarkRow>& rows,
+                                const BenchmarkRow* baseline) {
+  std::vector<std::string> out;
+  if (baseline == nullptr || !baseline->accuracy) return out;
+  for (const BenchmarkRow& row : rows) {
+    if (!row.accuracy || *baseline->accuracy - *row.accuracy <= kNoticeableLoss) continue;
+    out.push_back(fmt::format("{} loses {:.2f} points against {}.", row.name,
+                              100.0 * (*baseline->accuracy - *row.accuracy), baseline->name));
+  }
+  if (!out.empty()) {
+    out.push_back(
+        "Next steps: more calibration samples (--num-calibration-samples 1000); 16-bit activations "
+        "(--recipe int16x8); float activations (--recipe dynamic); quantization-aware training.");
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<Latency> MeasureLatency(const Model& model, const BenchmarkRequest& request,
+                                       const Context& context) {
+  LS_ASSIGN_OR_RETURN(const auto graph, ModelAccess::GraphOf(model));
+  if (request.num_runs < 1 || request.warmup_runs < 0) {
+    return Invalid("--num-runs is {} and --warmup-runs {}; at least 1 and 0 are needed",
+                   request.num_runs, request.warmup_runs);
+  }
+  const BenchmarkOptions options{request.num_runs, request.warmup_runs, request.num_threads,
+                                 request.kernels};
+  LS_ASSIGN_OR_RETURN_IN(const Latency latency, MeasureLatency(graph, options, context),
+                         model.path());
+  return latency;
+}
+
+Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& system) {
+  const BenchmarkRow* baseline = nullptr;
+  for (const BenchmarkRow& row : rows) {
+    if (row.is_baseline && baseline == nullptr) baseline = &row;
+  }
+  Report report;
+  TableView table;
+  table.columns = {{"model"},        {"KB", true}, {"% of float", true}, {"accuracy", true},
+                   {"change", true}, {"ms", true}, {"speed-up", true}};
+  Value models = Value::Object{};
+  for (const BenchmarkRow& row : rows) {
+    const double kilobytes = Kilobytes(row.bytes);
+    const bool compare = baseline != nullptr && baseline->bytes > 0;
+    table.rows.push_back({row.name, fmt::format("{:.1f}", kilobytes),
+                          compare ? fmt::format("{:.1f}", 100.0 * static_cast<double>(row.bytes) /
+                                                              static_cast<double>(baseline->bytes))
+                                  : "-",
+                          Percent(row.accuracy), Change(row, baseline),
+                          fmt::format("{:.3f}", row.latency.avg),
+                          compare && row.latency.avg > 0
+                              ? fmt::format("{:.2f}x", baseline->latency.avg / row.latency.avg)
+                              : "-"});
+    Value entry;
+    entry.Set("accuracy", row.accuracy)
+        .Set("size_kb", kilobytes)
+        .Set("latency_ms", LatencyValue(row.latency))
+        .Set("fps", row.latency.avg > 0 ? Value(1000.0 / row.latency.avg) : Value());
+    models.Set(row.name, std::move(entry));
+  }
+  report.data.Set("timestamp", Timestamp())
+      .Set("system_info", SystemValue(system))
+      .Set("baseline_accuracy", baseline != nullptr ? Value(baseline->accuracy) : Value())
+      .Set("models", std::move(models));
+  report.tables.push_back(std::move(table));
+  report.notes = Advice(rows, baseline);
+  report.notes.push_back(SystemLine(system));
+  return report;
+}
+
+absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
+                                      const BenchmarkRequest& request, const Context& context) {
+  LS_ASSIGN_OR_RETURN(const std::vector<std::string> paths, FindModels(models));
+  const SystemInfo system = ReadSystemInfo();
+  std::vector<BenchmarkRow> rows;
+  std::set<std::string> names;
+  for (const std::string& path : paths) {
+    LS_ASSIGN_OR_RETURN(const Model model, Model::Load(path, context));
+    const ModelState& state = *ModelAccess::State(model);
+    BenchmarkRow row;
+    // Two files of one name in different folders go by their paths.
+    row.name = std::filesystem::path(path).stem().string();
+    if (!names.insert(row.name).second) row.name = path;
+    row.bytes = state.file_bytes;
+    row.is_baseline = IsFloatModel(*state.graph);
+    LS_ASSIGN_OR_RETURN(row.latency, MeasureLatency(model, request, context));
+    if (!request.data.path.empty()) {
+      EvaluateRequest evaluate;
+      evaluate.data = request.data;
+      evaluate.kernels = request.kernels;
+      LS_ASSIGN_OR_RETURN(const EvaluateResult result, Evaluate(model, evaluate, context));
+      row.accuracy = result.accuracy;
+    }
+    rows.push_back(std::move(row));
+  }
+  return BenchmarkReport(rows, system);
+}
+
+}  // namespace litesmith

@@ -1,0 +1,49 @@
+#include "command.h"
+
+namespace litesmith::cli {
+namespace {
+
+struct Flags {
+  std::vector<std::string> models;
+  BenchmarkRequest request;
+  std::string json;
+};
+
+absl::Status DoBenchmark(const Flags& flags, const Context& context) {
+  const auto models = FindModels(flags.models);
+  if (!models.ok()) return models.status();
+  if (absl::Status status = CheckJson(flags.json, *models); !status.ok()) return status;
+  const auto report = BenchmarkFiles(*models, flags.request, context);
+  if (!report.ok()) return report.status();
+  return Deliver(*report, flags.json);
+}
+
+}  // namespace
+
+void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
+  CLI::App* sub = app->add_subcommand("benchmark", "Time models, and with data evaluate them");
+  auto flags = Declare<Flags>(sub, chosen, DoBenchmark);
+  sub->add_option("MODEL", flags->models, "Models; a folder means every .tflite in it")->required();
+  sub->add_option("--num-runs", flags->request.num_runs, "Timed inferences (default 50)")
+      ->check(CLI::Range(1, 1000000000))
+      ->option_text("N");
+  sub->add_option("--warmup-runs", flags->request.warmup_runs, "Inferences before (default 5)")
+      ->check(CLI::Range(0, 1000000000))
+      ->option_text("N");
+  // Timing is on one thread unless told otherwise; evaluation uses all cores.
+  sub->add_option("--num-threads", flags->request.num_threads,
+                  "Threads of an inference (default 1); 0: one per core")
+      ->check(CLI::Range(0, 1024))
+      ->option_text("N");
+  AddKernels(sub, &flags->request.kernels, nullptr);
+  sub->add_option("--data", flags->request.data.path, "Data set for the accuracy column")
+      ->type_name("PATH");
+  AddPreprocessing(sub, &flags->request.data);
+  AddJson(sub, &flags->json);
+  sub->footer(
+      "Examples:\n"
+      "  litesmith benchmark mnist_tflite_models --data mnist/ --json results.json\n"
+      "  litesmith benchmark model.tflite --num-threads 4 --num-runs 200");
+}
+
+}  // namespace litesmith::cli

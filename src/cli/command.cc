@@ -1,0 +1,71 @@
+#include "command.h"
+
+#include <cstdio>
+
+namespace litesmith::cli {
+
+void AddThreads(CLI::App* sub, CommonFlags* common) {
+  sub->add_option("--num-threads", common->num_threads, "Threads to compute on; 0: one per core")
+      ->check(CLI::Range(0, 1024))
+      ->option_text("N");
+}
+
+void AddPreprocessing(CLI::App* sub, DataSource* source, bool with_split) {
+  if (with_split) {
+    sub->add_option("--split", source->split,
+                    "Part of the data, such as train or test (default: test to evaluate, train "
+                    "otherwise)")
+        ->type_name("NAME");
+  }
+  sub->add_option(
+         "--mean", source->mean,
+         "Inputs are (value - MEAN) / STD: one number, or one per channel, comma-separated "
+         "(default: what the model's file notes, else 0 for 8-bit pixels)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("M");
+  sub->add_option("--std", source->std, "See --mean (default for 8-bit pixels: 255)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("S");
+  sub->add_option("--labels", source->labels, "Text file with one class name a line")
+      ->type_name("FILE");
+}
+
+void AddKernels(CLI::App* sub, KernelMode* kernels, Arithmetic* arithmetic) {
+  sub->add_option("--kernels", *kernels, "reference: plain loops; best: the fastest for this CPU")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, KernelMode>{
+          {"reference", KernelMode::kReference}, {"best", KernelMode::kBest}}))
+      ->option_text("reference|best");
+  if (arithmetic == nullptr) return;
+  sub->add_option("--arithmetic", *arithmetic,
+                  "Integer arithmetic of LiteRT (litert) or of microcontrollers (tflm)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Arithmetic>{
+          {"litert", Arithmetic::kLitert}, {"tflm", Arithmetic::kTflm}}))
+      ->option_text("litert|tflm");
+}
+
+void AddJson(CLI::App* sub, std::string* path) {
+  sub->add_option("--json", *path, "Write the result as JSON; - is standard output")
+      ->type_name("FILE");
+}
+
+absl::Status CheckJson(const std::string& path, const std::vector<std::string>& inputs) {
+  if (path.empty() || path == "-") return absl::OkStatus();
+  return CheckWritable(path, inputs);
+}
+
+absl::Status Deliver(const Report& report, const std::string& json) {
+  if (json == "-") {
+    std::fputs(ToJson(report).c_str(), stdout);
+    return absl::OkStatus();
+  }
+  if (!json.empty()) {
+    const absl::Status written = WriteText(json, ToJson(report));
+    if (!written.ok()) return written;
+  }
+  std::fputs(ToText(report).c_str(), stdout);
+  return absl::OkStatus();
+}
+
+}  // namespace litesmith::cli

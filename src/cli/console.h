@@ -1,0 +1,32 @@
+#ifndef LITESMITH_CLI_CONSOLE_H_
+#define LITESMITH_CLI_CONSOLE_H_
+
+#include <chrono>
+#include <string>
+
+#include "litesmith/context.h"
+
+namespace litesmith::cli {
+
+// What the user sees of long work, on standard error: a bar on a terminal, plain lines in a pipe
+// (and those only once the work takes longer than a second).
+class Console {
+ public:
+  Console();
+
+  void Show(const Context::Progress& progress);
+  void Note(const std::string& sentence);
+  // Removes an unfinished bar.
+  void Clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool terminal_;
+  bool bar_shown_ = false;
+  Clock::time_point start_, last_;
+};
+
+}  // namespace litesmith::cli
+
+#endif  // LITESMITH_CLI_CONSOLE_H_

@@ -1,0 +1,98 @@
+#include <fmt/format.h>
+
+#include "command.h"
+
+namespace litesmith::cli {
+namespace {
+
+struct Flags {
+  std::string input, output, weights;
+  QuantizeRequest request;
+  bool dry_run = false;
+};
+
+absl::Status DoQuantize(const Flags& flags, const Context& context) {
+  const auto model = Model::Load(flags.input, context, flags.weights);
+  if (!model.ok()) return model.status();
+  if (flags.dry_run) {
+    const auto plan = PlanQuantization(*model, flags.request, context);
+    if (!plan.ok()) return plan.status();
+    std::fputs(plan->c_str(), stdout);
+    return absl::OkStatus();
+  }
+  if (absl::Status status = model->CheckOutput(flags.output); !status.ok()) return status;
+  const std::string& data = flags.request.calibration.path;
+  if (absl::Status status = CheckWritable(flags.output, {data}); !status.ok()) return status;
+  const auto quantized = Quantize(*model, flags.request, context);
+  if (!quantized.ok()) return quantized.status();
+  if (absl::Status status = quantized->Save(flags.output); !status.ok()) return status;
+  fmt::print("written: {}\n", flags.output);
+  return absl::OkStatus();
+}
+
+// The methods, with what to expect of each.
+std::string Methods() {
+  TableView table{
+      "Recipes:", {{"name"}, {"alias"}, {"data needed"}, {"size"}, {"accuracy"}, {"hardware"}}, {}};
+  for (const RecipeInfo& r : Recipes()) {
+    table.rows.push_back({r.name, r.alias, r.data, r.size, r.accuracy, r.hardware});
+  }
+  return ToText(table) +
+         "\nWhere an integer recipe loses too much: more samples, then int16x8, then dynamic; "
+         "quantization-aware\ntraining keeps most but needs labelled training data.\n"
+         "\nExamples:\n"
+         "  litesmith quantize model.keras -o model_f16.tflite --recipe float16\n"
+         "  litesmith quantize model.keras -o model_int8.tflite --recipe int8 \\\n"
+         "      --calibration-data mnist/ --input-type int8 --output-type int8\n"
+         "  litesmith quantize model.tflite --recipe int8 --calibration-data x.npy --dry-run\n";
+}
+
+void AddType(CLI::App* sub, const char* flag, ElementType* type, const char* what) {
+  sub->add_option(flag, *type, what)
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, ElementType>{{"float32", ElementType::kFloat32},
+                                             {"int8", ElementType::kInt8},
+                                             {"uint8", ElementType::kUint8},
+                                             {"int16", ElementType::kInt16}}))
+      ->option_text("float32|int8|uint8|int16");
+}
+
+}  // namespace
+
+void AddQuantize(CLI::App* app, CommonFlags* common, Action* chosen) {
+  CLI::App* sub = app->add_subcommand("quantize", "Make a smaller .tflite after training");
+  auto flags = Declare<Flags>(sub, chosen, DoQuantize);
+  sub->add_option("IN", flags->input, "Float model: .keras, .h5, architecture .json, .tflite")
+      ->required();
+  auto* output = sub->add_option("-o,--output", flags->output, "The .tflite to write")
+                     ->type_name("OUT.tflite");
+  sub->add_option("--recipe", flags->request.recipe, "See the table below")
+      ->required()
+      ->type_name("NAME");
+  sub->add_option("--weights", flags->weights, "The .weights.h5 of an architecture .json")
+      ->type_name("W.h5");
+  sub->add_option(
+         "--calibration-data", flags->request.calibration.path,
+         "Samples for integer recipes: IDX folder, picture folder or .tar[.gz], .npy, .npz")
+      ->type_name("PATH");
+  sub->add_option("--num-calibration-samples", flags->request.num_calibration_samples,
+                  "How many of them to use (default 300)")
+      ->check(CLI::PositiveNumber)
+      ->option_text("N");
+  sub->add_option("--seed", flags->request.seed, "Which of them, where they are drawn (default 0)")
+      ->option_text("N");
+  AddPreprocessing(sub, &flags->request.calibration);
+  AddType(sub, "--input-type", &flags->request.input_type, "Type of the model's inputs");
+  AddType(sub, "--output-type", &flags->request.output_type, "Type of the model's outputs");
+  sub->add_flag("--allow-float", flags->request.allow_float,
+                "Leave operators that the recipe cannot quantize in float, instead of failing");
+  auto* dry = sub->add_flag("--dry-run", flags->dry_run, "Print the plan, write nothing");
+  AddThreads(sub, common);
+  sub->footer("");
+  sub->footer(Methods);
+  sub->parse_complete_callback([output, dry] {
+    if (output->count() == 0 && dry->count() == 0) throw CLI::RequiredError("--output");
+  });
+}
+
+}  // namespace litesmith::cli

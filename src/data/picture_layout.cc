@@ -1,0 +1,103 @@
+#include "data/picture_layout.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace litesmith {
+namespace {
+
+constexpr std::array<std::string_view, 8> kSplitNames = {
+    "train", "training", "test", "testing", "validation", "val", "eval", "calibration"};
+
+bool IsSplitName(std::string_view name) {
+  return std::find(kSplitNames.begin(), kSplitNames.end(), name) != kSplitNames.end();
+}
+
+std::vector<std::string_view> FoldersOf(std::string_view name) {
+  std::vector<std::string_view> out;
+  for (size_t slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/')) {
+    out.push_back(name.substr(0, slash));
+    name.remove_prefix(slash + 1);
+  }
+  return out;
+}
+
+// The sorted distinct values of column `k`, and each row's index among them.
+std::vector<std::string> Distinct(const std::vector<std::vector<std::string_view>>& rows, size_t k,
+                                  std::vector<int32_t>* index) {
+  std::vector<std::string> values;
+  for (const auto& row : rows) {
+    // Neighbours mostly agree: this keeps the list short before it is sorted.
+    if (values.empty() || values.back() != row[k]) values.emplace_back(row[k]);
+  }
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  for (const auto& row : rows) {
+    index->push_back(static_cast<int32_t>(std::lower_bound(values.begin(), values.end(), row[k]) -
+                                          values.begin()));
+  }
+  return values;
+}
+
+}  // namespace
+
+bool IsPictureName(std::string_view name) {
+  for (std::string_view folder : FoldersOf(name)) {
+    if (folder.starts_with('.') || folder == "__MACOSX") return false;
+  }
+  std::string file(name.substr(name.rfind('/') + 1));  // npos + 1 is 0
+  if (file.starts_with('.')) return false;
+  std::transform(file.begin(), file.end(), file.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return file.ends_with(".jpg") || file.ends_with(".jpeg") || file.ends_with(".png");
+}
+
+absl::StatusOr<PictureLayout> FindPictureLayout(const std::vector<std::string>& names,
+                                                const std::string& asked) {
+  std::vector<std::vector<std::string_view>> rows;
+  for (const std::string& name : names) {
+    rows.push_back(FoldersOf(name));
+    if (rows.back().size() != rows[0].size()) {
+      return Invalid(
+          "pictures lie at different depths ('{}' and '{}'); arrange them as SPLIT/CLASS/picture",
+          Printable(names[0]), Printable(name));
+    }
+  }
+  const size_t depth = rows[0].size();
+  PictureLayout layout;
+  layout.places.resize(names.size());
+  size_t first = 0;  // folders before it only wrap
+  const auto common = [&](size_t k) {
+    return std::all_of(rows.begin(), rows.end(),
+                       [&](const auto& row) { return row[k] == rows[0][k]; });
+  };
+  while (depth - first > 2 && common(first)) ++first;
+  if (depth - first > 2) {
+    return Invalid("pictures lie too deep ('{}'); arrange them as SPLIT/CLASS/picture",
+                   Printable(names[0]));
+  }
+  if (depth - first == 2 && common(first) && !IsSplitName(rows[0][first]) &&
+      rows[0][first] != asked) {
+    ++first;
+  }
+  std::vector<int32_t> index;
+  if (depth - first == 2) {
+    layout.splits = Distinct(rows, first, &index);
+    for (size_t i = 0; i < names.size(); ++i) layout.places[i].split = index[i];
+    ++first;
+  }
+  if (depth - first == 1) {
+    index.clear();
+    std::vector<std::string> values = Distinct(rows, first, &index);
+    const bool only_splits =
+        layout.splits.empty() && std::all_of(values.begin(), values.end(), IsSplitName);
+    for (size_t i = 0; i < names.size(); ++i) {
+      (only_splits ? layout.places[i].split : layout.places[i].label) = index[i];
+    }
+    (only_splits ? layout.splits : layout.classes) = std::move(values);
+  }
+  return layout;
+}
+
+}  // namespace litesmith
