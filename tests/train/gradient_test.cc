@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/gradient/elementwise_f32.h"
 #include "ops/op.h"
+#include "tests/kernels/targets.h"
 #include "tests/testing.h"
 #include "tests/train/gradient_cases.h"
 #include "train/tape.h"
@@ -94,13 +96,15 @@ void CheckGradient(const Graph& graph, int32_t target, double step) {
 }
 
 TEST(Gradient, FiniteDifferencesAgree) {
-  for (const GradientCase& c : GradientCases()) {
-    SCOPED_TRACE(c.name);
-    testing::GraphBuilder once;
-    const int32_t target = c.build(&once);
-    CheckGradient(once.graph(), target, c.step);
-    if (HasFatalFailure()) return;
-  }
+  testing::ForEachTarget(gradient::ElementwiseTargets(), [](const char*) {
+    for (const GradientCase& c : GradientCases()) {
+      SCOPED_TRACE(c.name);
+      testing::GraphBuilder once;
+      const int32_t target = c.build(&once);
+      CheckGradient(once.graph(), target, c.step);
+      if (HasFatalFailure()) return;
+    }
+  });
 }
 
 // The same node twice on the same inputs: the second one adds to their gradients.
