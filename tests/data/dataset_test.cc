@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "data/idx.h"
 #include "data/npy.h"
-#include "tests/data/data_files.h"
+#include "tests/data_files.h"
 #include "tests/testing.h"
 
 namespace litesmith {

@@ -5,7 +5,7 @@
 #include "data/dataset.h"
 #include "data/picture_layout.h"
 #include "data/tar.h"
-#include "tests/data/data_files.h"
+#include "tests/data_files.h"
 #include "tests/testing.h"
 
 namespace litesmith {

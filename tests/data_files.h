@@ -1,7 +1,7 @@
-#ifndef LITESMITH_TESTS_DATA_DATA_FILES_H_
-#define LITESMITH_TESTS_DATA_DATA_FILES_H_
+#ifndef LITESMITH_TESTS_DATA_FILES_H_
+#define LITESMITH_TESTS_DATA_FILES_H_
 
-// Small data files that the tests of this folder write.
+// Small data files for tests to write.
 
 #include <cstddef>
 #include <string>
@@ -60,4 +60,4 @@ Array ArrayOf(ElementType type, std::vector<int64_t> shape, const std::vector<T>
 
 }  // namespace litesmith::testing
 
-#endif  // LITESMITH_TESTS_DATA_DATA_FILES_H_
+#endif  // LITESMITH_TESTS_DATA_FILES_H_

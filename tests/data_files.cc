@@ -1,4 +1,4 @@
-#include "tests/data/data_files.h"
+#include "tests/data_files.h"
 
 #include <gtest/gtest.h>
 #include <png.h>
