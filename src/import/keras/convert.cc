@@ -1,5 +1,6 @@
 #include "import/keras/convert.h"
 
+#include <deque>
 #include <set>
 
 #include "import/keras/layer.h"
@@ -50,7 +51,7 @@ void ListUnsupportedLayer(std::string_view class_name, std::string_view name, co
   for (const char* key : {"layer", "backward_layer"}) {  // wrappers
     const Json* inner = Member(config, key);
     const Json* inner_config = inner != nullptr ? Member(*inner, "config") : nullptr;
-    if (inner_config == nullptr) continue;
+    if (inner_config == nullptr || IsModel(StringMember(*inner, "class_name"))) continue;
     ListUnsupportedLayer(StringMember(*inner, "class_name"),
                          fmt::format("{}/{}", name, StringMember(*inner_config, "name")),
                          *inner_config, list);
@@ -64,7 +65,7 @@ absl::Status ListUnsupported(const Json& model, const std::string& prefix, int d
   const Json& layers = model["config"].is_array() ? model["config"] : model["config"]["layers"];
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const LayerConfig& layer = config.layers[i];
-    if (layer.is_model()) {
+    if (IsModel(layer.class_name)) {
       LS_RETURN_IF_ERROR(ListUnsupported(layers[i], prefix + layer.name + "/", depth + 1, list));
     } else {
       ListUnsupportedLayer(layer.class_name, prefix + layer.name, *layer.config, list);
@@ -89,11 +90,11 @@ absl::Status CheckAllSupported(const Json& model) {
 // ---- Conversion
 // --------------------------------------------------------------------------------------------
 
-class Converter {
+class Converter : public InnerLayers {
  public:
   explicit Converter(const Context& context) : context_(context), graph_(context.memory_budget) {}
 
-  absl::StatusOr<Graph> Convert(const Json& model, const WeightScope& weights) {
+  absl::StatusOr<Graph> Whole(const Json& model, const WeightScope& weights) {
     LS_ASSIGN_OR_RETURN(const ModelConfig config, ReadModel(model));
     std::vector<std::string> names;
     Outputs inputs;
@@ -113,6 +114,31 @@ class Converter {
     Graph graph = std::move(graph_).Finish(config.name, names, outputs);
     LS_RETURN_IF_ERROR(Verify(graph));
     return graph;
+  }
+
+  absl::StatusOr<Outputs> Convert(const Json& layer, const WeightScope& weights,
+                                  const Outputs& inputs, const std::string& name) override {
+    LayerConfig config;
+    config.class_name = StringMember(layer, "class_name");
+    config.config = Member(layer, "config");
+    if (config.config == nullptr) return Invalid("its inner layer has no configuration");
+    if (++calls_ > kMaxCalls) return Invalid("the model has too many layers");
+    if (++depth_ > kMaxModelDepth) return Invalid("layers are nested too deeply");
+    absl::StatusOr<Outputs> outputs;
+    if (IsModel(config.class_name)) {
+      outputs = Run(layer, weights, inputs, name + "/", depth_);
+    } else {
+      std::vector<Operand> operands;
+      for (int32_t input : inputs) operands.push_back({"", nullptr, input});
+      outputs = ConvertLayer(config, name, weights, std::move(operands));
+    }
+    --depth_;
+    return outputs;
+  }
+
+  const Json& Keep(Json json) override {
+    kept_.push_back(std::move(json));
+    return kept_.back();
   }
 
  private:
@@ -141,17 +167,14 @@ class Converter {
     std::set<std::pair<size_t, size_t>> ready;
   };
 
-  // Keras 2 counts a nested model's calls from 1: its own construction was the first.
   static absl::StatusOr<std::pair<size_t, size_t>> Target(const ModelConfig& config,
                                                           const TensorRef& ref) {
     const LayerConfig& layer = config.layers[ref.layer];
-    size_t call = ref.call;
-    if (layer.is_model() && call == layer.calls.size() && call > 0) --call;
-    if (call >= layer.calls.size()) {
+    if (ref.call >= layer.calls.size()) {
       return Invalid("the model's configuration uses call {} of layer '{}', which has {}", ref.call,
                      Printable(layer.name), layer.calls.size());
     }
-    return std::make_pair(ref.layer, call);
+    return std::make_pair(ref.layer, ref.call);
   }
 
   absl::Status Plan(const ModelConfig& config, Schedule* schedule) {
@@ -236,7 +259,7 @@ class Converter {
     }
     const std::string name = prefix + layer.name;
     const WeightScope scope = weights.Layer(layer.name, layer.counted_name);
-    if (layer.is_model()) {
+    if (IsModel(layer.class_name)) {
       Outputs inputs;
       for (const Operand& operand : operands) {
         if (operand.constant == nullptr) inputs.push_back(operand.tensor);
@@ -254,7 +277,8 @@ class Converter {
     const LayerKind* kind = FindLayer(layer.class_name);
     if (kind == nullptr) return Unsupported("it cannot be imported");
     if (!layer.config->is_object()) return Invalid("its configuration is no object");
-    LayerContext c(&graph_, *layer.config, name, layer.class_name, weights, operands, &cache_);
+    LayerContext c(&graph_, *layer.config, name, layer.class_name, weights, operands, &cache_,
+                   this);
     if (c.inputs().empty()) return Invalid("it has no input");
     if (!kind->takes_integers) {
       bool cast = false;
@@ -266,7 +290,7 @@ class Converter {
       }
       if (cast) {
         LayerContext floats(&graph_, *layer.config, name, layer.class_name, weights,
-                            std::move(operands), &cache_);
+                            std::move(operands), &cache_, this);
         return Apply(*kind, floats);
       }
     }
@@ -282,7 +306,9 @@ class Converter {
   const Context& context_;
   GraphBuilder graph_;
   ConstantCache cache_;
+  std::deque<Json> kept_;
   size_t calls_ = 0;
+  int depth_ = 0;  // of layers within layers
 };
 
 }  // namespace
@@ -290,7 +316,7 @@ class Converter {
 absl::StatusOr<Graph> ConvertModel(const Json& model, const WeightScope& weights,
                                    const Context& context) {
   LS_RETURN_IF_ERROR(CheckAllSupported(model));
-  return Converter(context).Convert(model, weights);
+  return Converter(context).Whole(model, weights);
 }
 
 }  // namespace litesmith::keras

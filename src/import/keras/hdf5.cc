@@ -71,9 +71,10 @@ absl::Status Hdf5File::ReadSuperblock() {
   LS_ASSIGN_OR_RETURN(const uint64_t end, in.Read<uint64_t>());
   if (version < 2) LS_RETURN_IF_ERROR(in.Skip(16));  // driver info, then the root entry's name
   LS_ASSIGN_OR_RETURN(root_, in.Read<uint64_t>());
-  if (base > bytes_.size() || end > bytes_.size() - base) {
+  // The end counts from the start of the file, whatever the base is.
+  if (base > bytes_.size() || end > bytes_.size()) {
     return Invalid("the file ends too early: it should have {} bytes and has {}; copy it again",
-                   end, bytes_.size() - std::min<uint64_t>(base, bytes_.size()));
+                   std::max(base, end), bytes_.size());
   }
   bytes_ = bytes_.subspan(base);
   return absl::OkStatus();
@@ -275,6 +276,14 @@ absl::Status Hdf5File::Interpret(const std::vector<Message>& messages, Hdf5Objec
     }
   }
   object->is_dataset = object->is_dataset && has_type;
+  // Keras keeps bfloat16 as opaque pairs of bytes, with an attribute.
+  const Hdf5Attribute* dtype = object->FindAttribute("dtype");
+  if (object->is_dataset && object->type.is_bfloat16 && dtype != nullptr) {
+    const auto name = ReadStrings(*dtype);
+    if (name.ok() && name->size() == 1 && name->front() == "bfloat16") {
+      object->type.kind = Hdf5Type::Kind::kFloat;
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -78,6 +78,8 @@ absl::Status Hdf5File::ReadType(std::span<const std::byte> message, Hdf5Type* ty
     }
   } else if (type_class == 3) {
     type->kind = Hdf5Type::Kind::kString;
+  } else if (type_class == 5 && type->size == 2) {
+    type->is_bfloat16 = true;  // if an attribute says so: h5py has no better type for it
   } else if (type_class == 9 && (bits & 15) == 1 && type->size == 16) {
     type->kind = Hdf5Type::Kind::kVlenString;
   }

@@ -147,8 +147,9 @@ absl::StatusOr<Shape> Broadcast(const Shape& a, const Shape& b) {
 const LayerKind* FindLayer(std::string_view class_name) {
   static const auto* const kKinds = [] {
     auto* kinds = new std::map<std::string_view, LayerKind>;
-    for (const auto& table : {ConvolutionLayers(), PoolingLayers(), ShapeLayers(), MergeLayers(),
-                              ActivationLayers(), NormalizationLayers()}) {
+    for (const auto& table :
+         {ConvolutionLayers(), PoolingLayers(), ShapeLayers(), MergeLayers(), ActivationLayers(),
+          NormalizationLayers(), AttentionLayers(), RecurrentLayers(), Operations()}) {
       for (const LayerKind& kind : table) kinds->emplace(kind.class_name, kind);
     }
     return kinds;

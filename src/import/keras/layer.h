@@ -26,20 +26,35 @@ struct Operand {
   int32_t tensor = -1;
 };
 
+// Converts layers that are part of another one (a wrapper's, a bidirectional layer's).
+class InnerLayers {
+ public:
+  virtual ~InnerLayers() = default;
+  // `layer` is {"class_name": …, "config": …}, a layer or a model; it must outlive the import (see
+  // Keep).
+  virtual absl::StatusOr<std::vector<int32_t>> Convert(const Json& layer,
+                                                       const WeightScope& weights,
+                                                       const std::vector<int32_t>& inputs,
+                                                       const std::string& name) = 0;
+  // Keeps a changed configuration until the import is over.
+  virtual const Json& Keep(Json json) = 0;
+};
+
 // One call of one layer. Converters read the configuration through `config`, check status() once,
 // and add nodes.
 class LayerContext {
  public:
   LayerContext(GraphBuilder* graph, const Json& layer_config, std::string name,
                std::string class_name, WeightScope scope, std::vector<Operand> operands,
-               ConstantCache* cache)
+               ConstantCache* cache, InnerLayers* inner)
       : config(layer_config),
         weights(std::move(scope)),
         graph_(graph),
         name_(std::move(name)),
         class_name_(std::move(class_name)),
         operands_(std::move(operands)),
-        cache_(cache) {
+        cache_(cache),
+        inner_(inner) {
     for (const Operand& operand : operands_) {
       if (operand.name.empty() && operand.constant == nullptr) inputs_.push_back(operand.tensor);
     }
@@ -49,6 +64,7 @@ class LayerContext {
   WeightScope weights;
 
   GraphBuilder& graph() { return *graph_; }
+  InnerLayers& inner() { return *inner_; }
   const std::string& name() const { return name_; }
   const std::string& class_name() const { return class_name_; }
 
@@ -101,6 +117,19 @@ class LayerContext {
     return graph_->Add(op, std::move(inputs), name_, what, std::move(shape), type);
   }
 
+  // A node with several outputs, called "layer/what", "layer/what_1" …
+  template <typename T>
+  std::vector<int32_t> AddMany(schema::BuiltinOperator op, T options, std::vector<int32_t> inputs,
+                               std::string_view what, const std::vector<Shape>& shapes) {
+    const int32_t first = Add(op, std::move(options), std::move(inputs), what, shapes[0]);
+    std::vector<int32_t> outputs = {first};
+    for (size_t i = 1; i < shapes.size(); ++i) {
+      outputs.push_back(graph_->Intermediate(name_, what, shapes[i], graph_->type(first)));
+    }
+    graph_->subgraph().nodes.back().outputs = outputs;
+    return outputs;
+  }
+
   // x as `shape`, at most one size of which is not known.
   absl::StatusOr<int32_t> Reshape(int32_t x, const Shape& shape, std::string_view what = "Reshape");
   int32_t Transpose(int32_t x, const std::vector<int32_t>& permutation,
@@ -117,6 +146,7 @@ class LayerContext {
   std::vector<Operand> operands_;
   std::vector<int32_t> inputs_;
   ConstantCache* cache_;
+  InnerLayers* inner_;
   absl::Status size_status_;
 };
 
@@ -160,6 +190,9 @@ std::vector<LayerKind> ShapeLayers();
 std::vector<LayerKind> MergeLayers();
 std::vector<LayerKind> ActivationLayers();
 std::vector<LayerKind> NormalizationLayers();
+std::vector<LayerKind> AttentionLayers();
+std::vector<LayerKind> RecurrentLayers();
+std::vector<LayerKind> Operations();
 
 }  // namespace litesmith::keras
 

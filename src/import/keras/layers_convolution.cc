@@ -1,101 +1,50 @@
-// Conv2D, DepthwiseConv2D, SeparableConv2D, Dense.
+// Convolutions and Dense.
 
 #include <algorithm>
 
-#include "import/keras/layer.h"
+#include "import/keras/convolution.h"
 
 namespace litesmith::keras {
 namespace {
 
-constexpr int64_t kMaxSize = 1 << 24;
-
-// What convolutions share.
-struct Window {
-  std::vector<int32_t> kernel, strides, dilation;
-  schema::Padding padding = schema::Padding_VALID;
-
-  static Window Read(ConfigReader& config) {
-    Window w;
-    w.kernel = config.Ints("kernel_size", 2, 1, kMaxSize);
-    w.strides = config.Ints("strides", 2, 1, kMaxSize, 1);
-    w.dilation = config.Ints("dilation_rate", 2, 1, kMaxSize, 1);
-    const std::string padding = config.String("padding", "valid");
-    if (padding == "same") {
-      w.padding = schema::Padding_SAME;
-    } else if (padding != "valid") {
-      config.Fail("padding", "should be 'same' or 'valid'");
-    }
-    return w;
+// Conv1D is Conv2D of one row: these take the input there, and pad it on the left where that is
+// asked for.
+absl::StatusOr<int32_t> Enter(LayerContext& c, const Window& w, size_t dimensions) {
+  if (dimensions == 2) return c.input();
+  int32_t x = c.input();
+  const int64_t before = w.causal ? (int64_t{w.kernel[1]} - 1) * w.dilation[1] : 0;
+  if (before > 0) {
+    Shape shape = c.in_shape();
+    if (shape[1] > 0) shape[1] = c.Size(shape[1] + before);
+    const auto left = static_cast<int32_t>(before);
+    const int32_t paddings =
+        c.graph().Constant(c.Named("paddings"), {3, 2}, std::vector<int32_t>{0, 0, left, 0, 0, 0});
+    x = c.Add(schema::BuiltinOperator_PAD, schema::PadOptionsT{}, {x, paddings}, "Pad", shape);
   }
-
-  // [N, H, W, channels] after the window has passed over `in`.
-  Shape Output(LayerContext& c, const Shape& in, int32_t channels) const {
-    Shape out = {in[0], -1, -1, channels};
-    for (size_t d = 0; d < 2; ++d) {
-      if (in[d + 1] < 0) continue;
-      const int64_t size = in[d + 1], stride = strides[d];
-      const int64_t window = (int64_t{kernel[d]} - 1) * dilation[d] + 1;
-      out[d + 1] = c.Size(padding == schema::Padding_SAME ? (size + stride - 1) / stride
-                          : size < window                 ? 0
-                                                          : (size - window) / stride + 1);
-    }
-    return out;
-  }
-};
-
-// [H, W, I, O] to TFLite's [O, H, W, I].
-std::vector<float> OutputFirst(const std::vector<float>& hwio, size_t outputs) {
-  const size_t inner = hwio.size() / outputs;
-  std::vector<float> out(hwio.size());
-  for (size_t i = 0; i < inner; ++i) {
-    for (size_t o = 0; o < outputs; ++o) out[o * inner + i] = hwio[i * outputs + o];
-  }
-  return out;
+  return AddRow(c, x);
 }
 
-// The bias, or zeros: TFLite's convolutions always have one.
-absl::StatusOr<int32_t> Bias(LayerContext& c, bool use_bias, int32_t size) {
-  if (!use_bias) {
-    return c.Constant("bias", {size}, std::vector<float>(static_cast<size_t>(size), 0.0f));
+absl::StatusOr<int32_t> Leave(LayerContext& c, int32_t x, size_t dimensions) {
+  LS_RETURN_IF_ERROR(c.status());
+  if (dimensions == 1) {
+    LS_ASSIGN_OR_RETURN(x, DropRow(c, x));
   }
-  LS_ASSIGN_OR_RETURN(const auto weights, c.weights.Take({"bias"}));
-  LS_RETURN_IF_ERROR(CheckWeight(weights[0], {size}, "bias"));
-  return c.Constant("bias", {size}, weights[0].values);
+  return ActivateByConfig(c, x);
 }
 
-int32_t AddConv(LayerContext& c, int32_t x, const std::vector<int32_t>& constants, const Window& w,
-                int32_t filters, std::string_view what) {
-  schema::Conv2DOptionsT options;
-  options.padding = w.padding;
-  options.stride_h = w.strides[0];
-  options.stride_w = w.strides[1];
-  options.dilation_h_factor = w.dilation[0];
-  options.dilation_w_factor = w.dilation[1];
-  Shape shape = w.Output(c, c.shape(x), filters);
-  return c.Add(schema::BuiltinOperator_CONV_2D, std::move(options), {x, constants[0], constants[1]},
-               what, std::move(shape));
+// The shape of a kernel in the file: one row less where the layer has one dimension.
+Shape KernelShape(const Window& w, size_t dimensions, int32_t in, int32_t out) {
+  if (dimensions == 1) return {w.kernel[1], in, out};
+  return {w.kernel[0], w.kernel[1], in, out};
 }
 
-int32_t AddDepthwise(LayerContext& c, int32_t x, const std::vector<int32_t>& constants,
-                     const Window& w, int32_t multiplier, std::string_view what) {
-  schema::DepthwiseConv2DOptionsT options;
-  options.padding = w.padding;
-  options.stride_h = w.strides[0];
-  options.stride_w = w.strides[1];
-  options.depth_multiplier = multiplier;
-  options.dilation_h_factor = w.dilation[0];
-  options.dilation_w_factor = w.dilation[1];
-  Shape shape = w.Output(c, c.shape(x), c.shape(constants[1])[0]);
-  return c.Add(schema::BuiltinOperator_DEPTHWISE_CONV_2D, std::move(options),
-               {x, constants[0], constants[1]}, what, std::move(shape));
-}
-
-absl::StatusOr<int32_t> Conv2D(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(4));
-  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(3));
-  const Window w = Window::Read(c.config);
-  const int32_t filters = c.config.Int("filters", 1, kMaxSize);
-  const int32_t groups = c.config.Int("groups", 1, kMaxSize, 1);
+template <size_t kDimensions>
+absl::StatusOr<int32_t> Conv(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(kDimensions + 1));
+  const Window w = Window::Read(c.config, kDimensions);
+  const int32_t filters = c.config.Int("filters", 1, kMaxWindow);
+  const int32_t groups = c.config.Int("groups", 1, kMaxWindow, 1);
   const bool use_bias = c.config.Bool("use_bias", true);
   LS_RETURN_IF_ERROR(c.status());
   if (channels % groups != 0 || filters % groups != 0) {
@@ -105,67 +54,71 @@ absl::StatusOr<int32_t> Conv2D(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(
       const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
         LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"kernel"}));
-        const Shape want = {w.kernel[0], w.kernel[1], channels / groups, filters};
-        LS_RETURN_IF_ERROR(CheckWeight(kernel[0], want, "kernel"));
+        const int32_t in = channels / groups;
+        LS_RETURN_IF_ERROR(
+            CheckWeight(kernel[0], KernelShape(w, kDimensions, in, filters), "kernel"));
         LS_ASSIGN_OR_RETURN(
             const int32_t weights,
-            c.Constant("kernel", {want[3], want[0], want[1], want[2]},
+            c.Constant("kernel", {filters, w.kernel[0], w.kernel[1], in},
                        OutputFirst(kernel[0].values, static_cast<size_t>(filters))));
         LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, filters));
         return std::vector<int32_t>{weights, bias};
       }));
-  const int32_t y = AddConv(c, c.input(), constants, w, filters, "Conv2D");
-  LS_RETURN_IF_ERROR(c.status());
-  return ActivateByConfig(c, y);
+  LS_ASSIGN_OR_RETURN(const int32_t x, Enter(c, w, kDimensions));
+  return Leave(c, AddConv(c, x, constants, w, filters, "Conv2D"), kDimensions);
 }
 
 // The kernel [H, W, C, M] has TFLite's [1, H, W, C * M] order already.
-absl::StatusOr<int32_t> DepthwiseKernel(LayerContext& c, const Window& w, int32_t channels,
-                                        int32_t multiplier, const char* name) {
-  LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({name}));
+absl::StatusOr<int32_t> DepthwiseKernel(LayerContext& c, const Window& w, size_t dimensions,
+                                        int32_t channels, int32_t multiplier) {
+  LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"depthwise_kernel"}));
   LS_RETURN_IF_ERROR(
-      CheckWeight(kernel[0], {w.kernel[0], w.kernel[1], channels, multiplier}, name));
-  return c.Constant(name, {1, w.kernel[0], w.kernel[1], channels * multiplier}, kernel[0].values);
+      CheckWeight(kernel[0], KernelShape(w, dimensions, channels, multiplier), "depthwise_kernel"));
+  return c.Constant("depthwise_kernel", {1, w.kernel[0], w.kernel[1], channels * multiplier},
+                    kernel[0].values);
 }
 
-absl::StatusOr<int32_t> DepthwiseConv2D(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(4));
-  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(3));
-  const Window w = Window::Read(c.config);
-  const int32_t multiplier = c.config.Int("depth_multiplier", 1, kMaxSize, 1);
+template <size_t kDimensions>
+absl::StatusOr<int32_t> DepthwiseConv(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(kDimensions + 1));
+  const Window w = Window::Read(c.config, kDimensions);
+  const int32_t multiplier = c.config.Int("depth_multiplier", 1, kMaxWindow, 1);
   const bool use_bias = c.config.Bool("use_bias", true);
   const int32_t outputs = c.Size(int64_t{channels} * multiplier);
   LS_RETURN_IF_ERROR(c.status());
   LS_ASSIGN_OR_RETURN(
       const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
         LS_ASSIGN_OR_RETURN(const int32_t weights,
-                            DepthwiseKernel(c, w, channels, multiplier, "depthwise_kernel"));
+                            DepthwiseKernel(c, w, kDimensions, channels, multiplier));
         LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, outputs));
         return std::vector<int32_t>{weights, bias};
       }));
-  const int32_t y = AddDepthwise(c, c.input(), constants, w, multiplier, "depthwise");
-  LS_RETURN_IF_ERROR(c.status());
-  return ActivateByConfig(c, y);
+  LS_ASSIGN_OR_RETURN(const int32_t x, Enter(c, w, kDimensions));
+  return Leave(c, AddDepthwise(c, x, constants, w, multiplier, "depthwise"), kDimensions);
 }
 
-absl::StatusOr<int32_t> SeparableConv2D(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(4));
-  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(3));
-  const Window w = Window::Read(c.config);
-  const int32_t filters = c.config.Int("filters", 1, kMaxSize);
-  const int32_t multiplier = c.config.Int("depth_multiplier", 1, kMaxSize, 1);
+template <size_t kDimensions>
+absl::StatusOr<int32_t> SeparableConv(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(kDimensions + 1));
+  const Window w = Window::Read(c.config, kDimensions);
+  const int32_t filters = c.config.Int("filters", 1, kMaxWindow);
+  const int32_t multiplier = c.config.Int("depth_multiplier", 1, kMaxWindow, 1);
   const bool use_bias = c.config.Bool("use_bias", true);
   const int32_t inner = c.Size(int64_t{channels} * multiplier);
   LS_RETURN_IF_ERROR(c.status());
+  const Window one = {{1, 1}, {1, 1}, {1, 1}, schema::Padding_VALID};
   LS_ASSIGN_OR_RETURN(
       const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
         LS_ASSIGN_OR_RETURN(const int32_t depthwise,
-                            DepthwiseKernel(c, w, channels, multiplier, "depthwise_kernel"));
+                            DepthwiseKernel(c, w, kDimensions, channels, multiplier));
         LS_ASSIGN_OR_RETURN(const int32_t zeros,
                             c.Constant("depthwise_bias", {inner},
                                        std::vector<float>(static_cast<size_t>(inner), 0.0f)));
         LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"pointwise_kernel"}));
-        LS_RETURN_IF_ERROR(CheckWeight(kernel[0], {1, 1, inner, filters}, "pointwise_kernel"));
+        LS_RETURN_IF_ERROR(CheckWeight(kernel[0], KernelShape(one, kDimensions, inner, filters),
+                                       "pointwise_kernel"));
         LS_ASSIGN_OR_RETURN(
             const int32_t pointwise,
             c.Constant("pointwise_kernel", {filters, 1, 1, inner},
@@ -173,11 +126,128 @@ absl::StatusOr<int32_t> SeparableConv2D(LayerContext& c) {
         LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, filters));
         return std::vector<int32_t>{depthwise, zeros, pointwise, bias};
       }));
+  LS_ASSIGN_OR_RETURN(const int32_t x, Enter(c, w, kDimensions));
   const int32_t middle =
-      AddDepthwise(c, c.input(), {constants[0], constants[1]}, w, multiplier, "depthwise");
-  const Window one = {{1, 1}, {1, 1}, {1, 1}, schema::Padding_VALID};
-  const int32_t y = AddConv(c, middle, {constants[2], constants[3]}, one, filters, "Conv2D");
+      AddDepthwise(c, x, {constants[0], constants[1]}, w, multiplier, "depthwise");
+  return Leave(c, AddConv(c, middle, {constants[2], constants[3]}, one, filters, "Conv2D"),
+               kDimensions);
+}
+
+// The output size along one dimension as Keras computes it.
+int64_t TransposedSize(const Window& w, size_t d, int64_t size, const Json* output_padding,
+                       int64_t extra) {
+  const int64_t kernel = w.kernel[d], stride = w.strides[d];
+  const bool same = w.padding == schema::Padding_SAME;
+  if (output_padding != nullptr) {
+    return (size - 1) * stride + kernel - (same ? kernel / 2 * 2 : 0) + extra;
+  }
+  return same ? size * stride : size * stride + std::max<int64_t>(kernel - stride, 0);
+}
+
+// [batch of x, h, w, channels] as a tensor.
+int32_t ShapeLike(LayerContext& c, int32_t x, const Shape& shape) {
+  if (shape[0] > 0) return c.Indices("output_shape", shape);
+  schema::ShapeOptionsT shape_options;
+  shape_options.out_type = schema::TensorType_INT32;
+  const int32_t all = c.Add(schema::BuiltinOperator_SHAPE, std::move(shape_options), {x}, "Shape",
+                            {4}, schema::TensorType_INT32);
+  schema::StridedSliceOptionsT slice;
+  slice.shrink_axis_mask = 1;
+  const int32_t batch =
+      c.Add(schema::BuiltinOperator_STRIDED_SLICE, std::move(slice),
+            {all, c.Indices("begin", {0}), c.Indices("end", {1}), c.Indices("strides", {1})},
+            "batch", {}, schema::TensorType_INT32);
+  std::vector<int32_t> parts = {batch};
+  for (size_t d = 1; d < 4; ++d) {
+    parts.push_back(c.graph().Constant(c.Named("size"), {}, std::vector<int32_t>{shape[d]}));
+  }
+  schema::PackOptionsT pack;
+  pack.values_count = 4;
+  return c.Add(schema::BuiltinOperator_PACK, std::move(pack), std::move(parts), "output_shape", {4},
+               schema::TensorType_INT32);
+}
+
+absl::StatusOr<int32_t> Conv2DTranspose(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(4));
+  const Window w = Window::Read(c.config, 2);
+  const int32_t filters = c.config.Int("filters", 1, kMaxWindow);
+  const bool use_bias = c.config.Bool("use_bias", true);
+  const Json* padding = c.config.Find("output_padding");
+  const auto extra = c.config.Ints("output_padding", 2, 0, kMaxWindow, 0);
   LS_RETURN_IF_ERROR(c.status());
+  if (w.dilation != std::vector<int32_t>{1, 1}) {
+    return Unsupported("TFLite has no transposed convolution with a dilation_rate");
+  }
+  Shape shape = {c.in_shape()[0], 0, 0, filters};
+  for (size_t d = 0; d < 2; ++d) {
+    LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(d + 1));
+    shape[d + 1] = c.Size(TransposedSize(w, d, size, padding, extra[d]));
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(3));
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"kernel"}));
+        LS_RETURN_IF_ERROR(
+            CheckWeight(kernel[0], {w.kernel[0], w.kernel[1], filters, channels}, "kernel"));
+        // [H, W, O, I] to [O, H, W, I]
+        const auto o_count = static_cast<size_t>(filters), i_count = static_cast<size_t>(channels);
+        const size_t places = kernel[0].values.size() / (o_count * i_count);
+        std::vector<float> values(kernel[0].values.size());
+        for (size_t p = 0; p < places; ++p) {
+          for (size_t o = 0; o < o_count; ++o) {
+            std::copy_n(kernel[0].values.begin() + (p * o_count + o) * i_count, i_count,
+                        values.begin() + (o * places + p) * i_count);
+          }
+        }
+        LS_ASSIGN_OR_RETURN(
+            const int32_t weights,
+            c.Constant("kernel", {filters, w.kernel[0], w.kernel[1], channels}, values));
+        LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, filters));
+        return std::vector<int32_t>{weights, bias};
+      }));
+  schema::TransposeConvOptionsT options;
+  options.padding = w.padding;
+  options.stride_h = w.strides[0];
+  options.stride_w = w.strides[1];
+  const int32_t y = c.Add(schema::BuiltinOperator_TRANSPOSE_CONV, std::move(options),
+                          {ShapeLike(c, c.input(), shape), constants[0], c.input(), constants[1]},
+                          "conv_transpose", shape);
+  return ActivateByConfig(c, y);
+}
+
+absl::StatusOr<int32_t> Conv3D(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(5));
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(4));
+  const Window w = Window::Read(c.config, 3);
+  const int32_t filters = c.config.Int("filters", 1, kMaxWindow);
+  const bool use_bias = c.config.Bool("use_bias", true);
+  const int32_t groups = c.config.Int("groups", 1, kMaxWindow, 1);
+  LS_RETURN_IF_ERROR(c.status());
+  if (groups != 1) return Unsupported("TFLite has no three-dimensional convolution with groups");
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"kernel"}));
+        const Shape want = {w.kernel[0], w.kernel[1], w.kernel[2], channels, filters};
+        LS_RETURN_IF_ERROR(CheckWeight(kernel[0], want, "kernel"));
+        LS_ASSIGN_OR_RETURN(const int32_t weights, c.Constant("kernel", want, kernel[0].values));
+        LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, filters));
+        return std::vector<int32_t>{weights, bias};
+      }));
+  Shape shape = c.in_shape();
+  for (size_t d = 0; d < 3; ++d) shape[d + 1] = w.OutputSize(c, d, shape[d + 1]);
+  shape[4] = filters;
+  LS_RETURN_IF_ERROR(c.status());
+  schema::Conv3DOptionsT options;
+  options.padding = w.padding;
+  options.stride_d = w.strides[0];
+  options.stride_h = w.strides[1];
+  options.stride_w = w.strides[2];
+  options.dilation_d_factor = w.dilation[0];
+  options.dilation_h_factor = w.dilation[1];
+  options.dilation_w_factor = w.dilation[2];
+  const int32_t y = c.Add(schema::BuiltinOperator_CONV_3D, std::move(options),
+                          {c.input(), constants[0], constants[1]}, "Conv3D", std::move(shape));
   return ActivateByConfig(c, y);
 }
 
@@ -185,7 +255,7 @@ absl::StatusOr<int32_t> Dense(LayerContext& c) {
   const size_t rank = c.in_shape().size();
   if (rank < 2) return Invalid("its input has shape {}", ShapeString(c.in_shape()));
   LS_ASSIGN_OR_RETURN(const int32_t depth, c.KnownDim(rank - 1));
-  const int32_t units = c.config.Int("units", 1, kMaxSize);
+  const int32_t units = c.config.Int("units", 1, kMaxWindow);
   const bool use_bias = c.config.Bool("use_bias", true);
   LS_RETURN_IF_ERROR(c.status());
   LS_ASSIGN_OR_RETURN(
@@ -211,9 +281,14 @@ absl::StatusOr<int32_t> Dense(LayerContext& c) {
 }  // namespace
 
 std::vector<LayerKind> ConvolutionLayers() {
-  return {{.class_name = "Conv2D", .convert = Conv2D},
-          {.class_name = "DepthwiseConv2D", .convert = DepthwiseConv2D},
-          {.class_name = "SeparableConv2D", .convert = SeparableConv2D},
+  return {{.class_name = "Conv1D", .convert = Conv<1>},
+          {.class_name = "Conv2D", .convert = Conv<2>},
+          {.class_name = "Conv3D", .convert = Conv3D},
+          {.class_name = "DepthwiseConv1D", .convert = DepthwiseConv<1>},
+          {.class_name = "DepthwiseConv2D", .convert = DepthwiseConv<2>},
+          {.class_name = "SeparableConv1D", .convert = SeparableConv<1>},
+          {.class_name = "SeparableConv2D", .convert = SeparableConv<2>},
+          {.class_name = "Conv2DTranspose", .convert = Conv2DTranspose},
           {.class_name = "Dense", .convert = Dense}};
 }
 

@@ -90,10 +90,152 @@ absl::StatusOr<int32_t> Rescaling(LayerContext& c) {
   return y;
 }
 
+// The axes of 'axis' (a number, a list, or all but the batch), counted from 0 and sorted.
+absl::StatusOr<std::vector<int32_t>> Axes(LayerContext& c) {
+  const auto rank = static_cast<int32_t>(c.in_shape().size());
+  const Json* value = c.config.Find("axis");
+  std::vector<int32_t> axes = value != nullptr && value->is_array()
+                                  ? c.config.List("axis", -rank, rank - 1)
+                                  : std::vector<int32_t>{c.config.Int("axis", -rank, rank - 1, -1)};
+  LS_RETURN_IF_ERROR(c.status());
+  for (int32_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
+  std::sort(axes.begin(), axes.end());
+  if (axes.empty() || std::adjacent_find(axes.begin(), axes.end()) != axes.end()) {
+    return Invalid("its 'axis' is empty or names an axis twice");
+  }
+  return axes;
+}
+
+Shape Reduced(Shape shape, const std::vector<int32_t>& axes) {
+  for (int32_t axis : axes) shape[static_cast<size_t>(axis)] = 1;
+  return shape;
+}
+
+int32_t Reduce(LayerContext& c, schema::BuiltinOperator op, int32_t x,
+               const std::vector<int32_t>& axes, std::string_view what) {
+  schema::ReducerOptionsT options;
+  options.keep_dims = true;
+  return c.Add(op, std::move(options), {x, c.Indices("axes", axes)}, what,
+               Reduced(c.shape(x), axes));
+}
+
+// (x - mean) / sqrt(variance + epsilon) * gamma + beta over the axes of each sample.
+absl::StatusOr<int32_t> LayerNormalization(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const auto axes, Axes(c));
+  const double epsilon = c.config.Number("epsilon", 1e-3);
+  const bool center = c.config.Bool("center", true);
+  const bool scale = c.config.Bool("scale", true);
+  const bool rms = c.config.Bool("rms_scaling", false);
+  LS_RETURN_IF_ERROR(c.status());
+  Shape stored;
+  Shape shape(c.in_shape().size() - static_cast<size_t>(axes[0]), 1);
+  for (int32_t axis : axes) {
+    LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(static_cast<size_t>(axis)));
+    stored.push_back(size);
+    shape[static_cast<size_t>(axis - axes[0])] = size;
+  }
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        std::vector<int32_t> out;
+        for (const char* name : {"gamma", "beta"}) {
+          out.push_back(-1);
+          if (!(name[0] == 'g' ? scale : center && !rms)) continue;
+          LS_ASSIGN_OR_RETURN(const auto weight, c.weights.Take({name}));
+          LS_RETURN_IF_ERROR(CheckWeight(weight[0], stored, name));
+          LS_ASSIGN_OR_RETURN(out.back(), c.Constant(name, shape, weight[0].values));
+        }
+        return out;
+      }));
+  int32_t centred = c.input();
+  if (!rms) {
+    const int32_t mean = Reduce(c, schema::BuiltinOperator_MEAN, c.input(), axes, "mean");
+    LS_ASSIGN_OR_RETURN(centred, c.Binary(schema::BuiltinOperator_SUB, c.input(), mean, "sub"));
+  }
+  LS_ASSIGN_OR_RETURN(const int32_t square,
+                      c.Binary(schema::BuiltinOperator_MUL, centred, centred, "square"));
+  const int32_t variance = Reduce(c, schema::BuiltinOperator_MEAN, square, axes, "variance");
+  LS_ASSIGN_OR_RETURN(const int32_t sum, c.Binary(schema::BuiltinOperator_ADD, variance,
+                                                  c.Scalar("epsilon", epsilon), "add"));
+  int32_t factor = c.Unary(schema::BuiltinOperator_RSQRT, sum, "rsqrt");
+  LS_ASSIGN_OR_RETURN(int32_t y, c.Binary(schema::BuiltinOperator_MUL, centred, factor, "mul"));
+  if (constants[0] >= 0) {
+    LS_ASSIGN_OR_RETURN(y, c.Binary(schema::BuiltinOperator_MUL, y, constants[0], "gamma_mul"));
+  }
+  if (constants[1] >= 0) {
+    LS_ASSIGN_OR_RETURN(y, c.Binary(schema::BuiltinOperator_ADD, y, constants[1], "beta_add"));
+  }
+  return y;
+}
+
+// (x - mean) / sqrt(variance), with numbers from the configuration or adapted to data.
+absl::StatusOr<int32_t> Normalization(LayerContext& c) {
+  Shape stored, shape;
+  const Json* axis = c.config.Find("axis");
+  if (axis != nullptr && !(axis->is_array() && axis->empty())) {
+    LS_ASSIGN_OR_RETURN(const auto axes, Axes(c));
+    shape.assign(c.in_shape().size() - static_cast<size_t>(axes[0]), 1);
+    for (int32_t a : axes) {
+      LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(static_cast<size_t>(a)));
+      stored.push_back(size);
+      shape[static_cast<size_t>(a - axes[0])] = size;
+    }
+  }
+  const bool invert = c.config.Bool("invert", false);
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        std::vector<float> mean, deviation;
+        const int32_t elements = KnownElements(stored, 0);
+        if (c.config.Has("mean")) {
+          mean = c.config.Numbers("mean");
+          deviation = c.config.Numbers("variance");
+          LS_RETURN_IF_ERROR(c.status());
+        } else {
+          LS_ASSIGN_OR_RETURN(auto weights, c.weights.Take({"mean", "variance"}));
+          LS_RETURN_IF_ERROR(CheckWeight(weights[0], stored, "mean"));
+          LS_RETURN_IF_ERROR(CheckWeight(weights[1], stored, "variance"));
+          mean = std::move(weights[0].values);
+          deviation = std::move(weights[1].values);
+        }
+        const auto n = static_cast<size_t>(elements);
+        for (auto* values : {&mean, &deviation}) {  // one number may stand for all
+          if (values->size() == 1) values->assign(n, values->front());
+          if (values->size() != n) return Invalid("its mean or variance do not fit its input");
+        }
+        for (float& v : deviation) {
+          v = std::max(std::sqrt(v), 1e-7f);  // Keras' backend.epsilon()
+          if (!invert) v = 1.0f / v;
+          if (!std::isfinite(v)) return Invalid("its variance is not positive");
+        }
+        LS_ASSIGN_OR_RETURN(const int32_t a, c.Constant("mean", shape, mean));
+        LS_ASSIGN_OR_RETURN(const int32_t b, c.Constant("factor", shape, deviation));
+        return std::vector<int32_t>{a, b};
+      }));
+  if (invert) return ScaleAndShift(c, c.input(), constants[1], constants[0]);
+  LS_ASSIGN_OR_RETURN(const int32_t y,
+                      c.Binary(schema::BuiltinOperator_SUB, c.input(), constants[0], "sub"));
+  return c.Binary(schema::BuiltinOperator_MUL, y, constants[1], "mul");
+}
+
+// x / |x| over the axes.
+absl::StatusOr<int32_t> UnitNormalization(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const auto axes, Axes(c));
+  LS_ASSIGN_OR_RETURN(const int32_t square,
+                      c.Binary(schema::BuiltinOperator_MUL, c.input(), c.input(), "square"));
+  const int32_t sum = Reduce(c, schema::BuiltinOperator_SUM, square, axes, "sum");
+  LS_ASSIGN_OR_RETURN(const int32_t bounded, c.Binary(schema::BuiltinOperator_MAXIMUM, sum,
+                                                      c.Scalar("epsilon", 1e-12), "max"));
+  return c.Binary(schema::BuiltinOperator_MUL, c.input(),
+                  c.Unary(schema::BuiltinOperator_RSQRT, bounded, "rsqrt"), "mul");
+}
+
 }  // namespace
 
 std::vector<LayerKind> NormalizationLayers() {
   return {{.class_name = "BatchNormalization", .convert = BatchNormalization},
+          {.class_name = "LayerNormalization", .convert = LayerNormalization},
+          {.class_name = "UnitNormalization", .convert = UnitNormalization},
+          {.class_name = "Normalization", .convert = Normalization},
           {.class_name = "Rescaling", .convert = Rescaling}};
 }
 

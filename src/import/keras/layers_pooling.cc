@@ -1,35 +1,46 @@
 // Pooling windows and whole-map pooling.
 
-#include "import/keras/layer.h"
+#include "import/keras/convolution.h"
 
 namespace litesmith::keras {
 namespace {
 
-constexpr int64_t kMaxSize = 1 << 24;
-
-template <schema::BuiltinOperator kOp>
-absl::StatusOr<int32_t> Pool2D(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(4));
-  const auto window = c.config.Ints("pool_size", 2, 1, kMaxSize, 2);
-  const auto strides = c.config.Has("strides") ? c.config.Ints("strides", 2, 1, kMaxSize) : window;
-  const bool same = c.config.String("padding", "valid") == "same";
-  Shape shape = c.in_shape();
-  for (size_t d = 0; d < 2; ++d) {
-    if (shape[d + 1] < 0) continue;
-    const int64_t size = shape[d + 1], stride = strides[d];
-    shape[d + 1] = c.Size(same               ? (size + stride - 1) / stride
-                          : size < window[d] ? 0
-                                             : (size - window[d]) / stride + 1);
+template <schema::BuiltinOperator kOp, size_t kDimensions>
+absl::StatusOr<int32_t> Pool(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  Window w;
+  w.kernel = c.config.Ints("pool_size", kDimensions, 1, kMaxWindow, 2);
+  w.strides =
+      c.config.Has("strides") ? c.config.Ints("strides", kDimensions, 1, kMaxWindow) : w.kernel;
+  w.dilation = {1, 1};
+  if (kDimensions == 1) {
+    w.kernel.insert(w.kernel.begin(), 1);
+    w.strides.insert(w.strides.begin(), 1);
+  }
+  const std::string padding = c.config.String("padding", "valid");
+  if (padding == "same") {
+    w.padding = schema::Padding_SAME;
+  } else if (padding != "valid") {
+    c.config.Fail("padding", "should be 'same' or 'valid'");
   }
   LS_RETURN_IF_ERROR(c.status());
+  int32_t x = c.input();
+  if (kDimensions == 1) {
+    LS_ASSIGN_OR_RETURN(x, AddRow(c, x));
+  }
+  const Shape in = c.shape(x);
+  Shape shape = w.Output(c, in, in[3]);
+  LS_RETURN_IF_ERROR(c.status());
   schema::Pool2DOptionsT options;
-  options.padding = same ? schema::Padding_SAME : schema::Padding_VALID;
-  options.filter_height = window[0];
-  options.filter_width = window[1];
-  options.stride_h = strides[0];
-  options.stride_w = strides[1];
+  options.padding = w.padding;
+  options.filter_height = w.kernel[0];
+  options.filter_width = w.kernel[1];
+  options.stride_h = w.strides[0];
+  options.stride_w = w.strides[1];
   const char* what = kOp == schema::BuiltinOperator_MAX_POOL_2D ? "MaxPool" : "AvgPool";
-  return c.Add(kOp, std::move(options), {c.input()}, what, std::move(shape));
+  const int32_t y = c.Add(kOp, std::move(options), {x}, what, std::move(shape));
+  if (kDimensions == 1) return DropRow(c, y);
+  return y;
 }
 
 template <schema::BuiltinOperator kOp, size_t kRank>
@@ -55,10 +66,13 @@ absl::StatusOr<int32_t> GlobalPool(LayerContext& c) {
 }  // namespace
 
 std::vector<LayerKind> PoolingLayers() {
+  constexpr auto kMax = schema::BuiltinOperator_MAX_POOL_2D;
+  constexpr auto kAverage = schema::BuiltinOperator_AVERAGE_POOL_2D;
   return {
-      {.class_name = "MaxPooling2D", .convert = Pool2D<schema::BuiltinOperator_MAX_POOL_2D>},
-      {.class_name = "AveragePooling2D",
-       .convert = Pool2D<schema::BuiltinOperator_AVERAGE_POOL_2D>},
+      {.class_name = "MaxPooling1D", .convert = Pool<kMax, 1>},
+      {.class_name = "MaxPooling2D", .convert = Pool<kMax, 2>},
+      {.class_name = "AveragePooling1D", .convert = Pool<kAverage, 1>},
+      {.class_name = "AveragePooling2D", .convert = Pool<kAverage, 2>},
       {.class_name = "GlobalAveragePooling1D",
        .convert = GlobalPool<schema::BuiltinOperator_MEAN, 3>},
       {.class_name = "GlobalAveragePooling2D",

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "import/keras/layer.h"
+#include "import/keras/convolution.h"
 
 namespace litesmith::keras {
 namespace {
@@ -62,37 +62,157 @@ absl::StatusOr<int32_t> Permute(LayerContext& c) {
   return c.Transpose(c.input(), permutation);
 }
 
-// "padding" or "cropping" of a 2D layer: n, [h, w], or [[top, bottom], [left, right]].
-std::vector<int32_t> FourSides(ConfigReader& config, std::string_view key) {
+// "padding" or "cropping": n, [h, w], or [[top, bottom], [left, right]]; of one dimension n or
+// [left, right].
+std::vector<int32_t> Sides(ConfigReader& config, std::string_view key, size_t dimensions) {
   const Json* value = config.Find(key);
-  if (value != nullptr && value->is_array() && value->size() == 2 && (*value)[0].is_array()) {
-    std::vector<int32_t> sides;
+  const bool array = value != nullptr && value->is_array();
+  if (dimensions == 1 && array) return config.Ints(key, 2, 0, kMaxSize);
+  std::vector<int32_t> sides;
+  if (array && value->size() == dimensions && (*value)[0].is_array()) {
     for (const Json& pair : *value) {
       const Json wrapped = {{"sides", pair}};
       ConfigReader inner(wrapped);
       for (int32_t side : inner.Ints("sides", 2, 0, kMaxSize)) sides.push_back(side);
-      if (!inner.status().ok()) config.Fail(key, "should be [[top, bottom], [left, right]]");
+      if (!inner.status().ok()) config.Fail(key, "should be a list of pairs");
     }
     return sides;
   }
-  const std::vector<int32_t> sizes = config.Ints(key, 2, 0, kMaxSize);
-  return {sizes[0], sizes[0], sizes[1], sizes[1]};
+  for (int32_t size : config.Ints(key, dimensions, 0, kMaxSize)) {
+    sides.insert(sides.end(), {size, size});
+  }
+  return sides;
 }
 
-absl::StatusOr<int32_t> ZeroPadding2D(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(4));
-  const std::vector<int32_t> sides = FourSides(c.config, "padding");
+template <size_t kDimensions>
+absl::StatusOr<int32_t> ZeroPadding(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  const std::vector<int32_t> sides = Sides(c.config, "padding", kDimensions);
   Shape shape = c.in_shape();
-  for (size_t d = 0; d < 2; ++d) {
+  std::vector<int32_t> paddings = {0, 0};
+  for (size_t d = 0; d < kDimensions; ++d) {
+    paddings.insert(paddings.end(), {sides[2 * d], sides[2 * d + 1]});
     if (shape[d + 1] < 0) continue;
     shape[d + 1] = c.Size(int64_t{shape[d + 1]} + sides[2 * d] + sides[2 * d + 1]);
   }
+  paddings.insert(paddings.end(), {0, 0});
   LS_RETURN_IF_ERROR(c.status());
-  const int32_t paddings =
-      c.graph().Constant(c.Named("paddings"), {4, 2},
-                         std::vector<int32_t>{0, 0, sides[0], sides[1], sides[2], sides[3], 0, 0});
-  return c.Add(schema::BuiltinOperator_PAD, schema::PadOptionsT{}, {c.input(), paddings}, "Pad",
-               std::move(shape), c.graph().type(c.input()));
+  const int32_t constant =
+      c.graph().Constant(c.Named("paddings"), {static_cast<int32_t>(kDimensions) + 2, 2}, paddings);
+  return c.Add(schema::BuiltinOperator_PAD, schema::PadOptionsT{}, {c.input(), constant}, "Pad",
+               std::move(shape));
+}
+
+template <size_t kDimensions>
+absl::StatusOr<int32_t> Cropping(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  const std::vector<int32_t> sides = Sides(c.config, "cropping", kDimensions);
+  const size_t rank = kDimensions + 2;
+  Shape shape = c.in_shape();
+  std::vector<int32_t> begin(rank, 0), end(rank, 0);
+  schema::StridedSliceOptionsT options;
+  options.begin_mask = options.end_mask = 1 | 1 << (rank - 1);
+  for (size_t d = 1; d <= kDimensions; ++d) {
+    begin[d] = sides[2 * d - 2];
+    end[d] = -sides[2 * d - 1];
+    if (end[d] == 0) options.end_mask |= 1 << d;
+    if (shape[d] > 0) shape[d] = c.Size(int64_t{shape[d]} - begin[d] + end[d]);
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  return c.Add(schema::BuiltinOperator_STRIDED_SLICE, std::move(options),
+               {c.input(), c.Indices("begin", begin), c.Indices("end", end),
+                c.Indices("strides", std::vector<int32_t>(rank, 1))},
+               "StridedSlice", std::move(shape), c.graph().type(c.input()));
+}
+
+// x [N, H, W, C] as a picture of another size, pixel centres at halves as in TensorFlow 2.
+absl::StatusOr<int32_t> Resize(LayerContext& c, int32_t x, const std::string& interpolation,
+                               int32_t height, int32_t width) {
+  const Shape in = c.shape(x);
+  const std::vector<int32_t> inputs = {x, c.Indices("size", {height, width})};
+  const Shape shape = {in[0], height, width, in[3]};
+  if (interpolation == "nearest") {
+    schema::ResizeNearestNeighborOptionsT options;
+    options.half_pixel_centers = true;
+    return c.Add(schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR, std::move(options), inputs,
+                 "ResizeNearestNeighbor", shape);
+  }
+  if (interpolation != "bilinear") {
+    return Unsupported("TFLite has no interpolation '{}' (nearest and bilinear it has)",
+                       Printable(interpolation));
+  }
+  schema::ResizeBilinearOptionsT options;
+  options.half_pixel_centers = true;
+  return c.Add(schema::BuiltinOperator_RESIZE_BILINEAR, std::move(options), inputs,
+               "ResizeBilinear", shape);
+}
+
+absl::StatusOr<int32_t> UpSampling2D(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(4));
+  const auto factors = c.config.Ints("size", 2, 1, kMaxSize, 2);
+  LS_ASSIGN_OR_RETURN(const int32_t height, c.KnownDim(1));
+  LS_ASSIGN_OR_RETURN(const int32_t width, c.KnownDim(2));
+  const int32_t h = c.Size(int64_t{height} * factors[0]);
+  const int32_t w = c.Size(int64_t{width} * factors[1]);
+  const std::string interpolation = c.config.String("interpolation", "nearest");
+  LS_RETURN_IF_ERROR(c.status());
+  return Resize(c, c.input(), interpolation, h, w);
+}
+
+absl::StatusOr<int32_t> UpSampling1D(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(3));
+  LS_ASSIGN_OR_RETURN(const int32_t length, c.KnownDim(1));
+  const int32_t target = c.Size(int64_t{length} * c.config.Int("size", 1, kMaxSize, 2));
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(const int32_t row, AddRow(c, c.input()));
+  LS_ASSIGN_OR_RETURN(const int32_t y, Resize(c, row, "nearest", 1, target));
+  return DropRow(c, y);
+}
+
+absl::StatusOr<int32_t> Resizing(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(4));
+  const int32_t height = c.config.Int("height", 1, kMaxSize);
+  const int32_t width = c.config.Int("width", 1, kMaxSize);
+  const std::string interpolation = c.config.String("interpolation", "bilinear");
+  for (const char* key : {"crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"}) {
+    if (c.config.Bool(key, false)) return Unsupported("'{}' is not supported", key);
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  return Resize(c, c.input(), interpolation, height, width);
+}
+
+absl::StatusOr<int32_t> RepeatVector(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(2));
+  const int32_t n = c.config.Int("n", 1, kMaxSize);
+  LS_RETURN_IF_ERROR(c.status());
+  const Shape in = c.in_shape();
+  LS_ASSIGN_OR_RETURN(const int32_t x, c.Reshape(c.input(), {in[0], 1, in[1]}));
+  return c.Add(schema::BuiltinOperator_TILE, {x, c.Indices("multiples", {1, n, 1})}, "Tile",
+               {in[0], n, in[1]}, c.graph().type(x));
+}
+
+// A row of the table for each number.
+absl::StatusOr<int32_t> Embedding(LayerContext& c) {
+  const int32_t rows = c.config.Int("input_dim", 1, kMaxSize);
+  const int32_t columns = c.config.Int("output_dim", 1, kMaxSize);
+  if (c.config.Bool("mask_zero", false)) {
+    return Unsupported("masks (mask_zero) cannot be imported; train with mask_zero=False");
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        LS_ASSIGN_OR_RETURN(const auto table, c.weights.Take({"embeddings"}));
+        LS_RETURN_IF_ERROR(CheckWeight(table[0], {rows, columns}, "embeddings"));
+        LS_ASSIGN_OR_RETURN(const int32_t t,
+                            c.Constant("embeddings", {rows, columns}, table[0].values));
+        return std::vector<int32_t>{t};
+      }));
+  const bool wide = c.graph().type(c.input()) == schema::TensorType_INT64;
+  const int32_t indices = wide ? c.input() : c.CastTo(c.input(), schema::TensorType_INT32);
+  Shape shape = c.in_shape();
+  shape.push_back(columns);
+  return c.Add(schema::BuiltinOperator_GATHER, schema::GatherOptionsT{}, {constants[0], indices},
+               "Gather", std::move(shape));
 }
 
 }  // namespace
@@ -102,7 +222,17 @@ std::vector<LayerKind> ShapeLayers() {
       {.class_name = "Flatten", .convert = Flatten, .takes_integers = true},
       {.class_name = "Reshape", .convert = Reshape, .takes_integers = true},
       {.class_name = "Permute", .convert = Permute, .takes_integers = true},
-      {.class_name = "ZeroPadding2D", .convert = ZeroPadding2D},
+      {.class_name = "ZeroPadding1D", .convert = ZeroPadding<1>},
+      {.class_name = "ZeroPadding2D", .convert = ZeroPadding<2>},
+      {.class_name = "ZeroPadding3D", .convert = ZeroPadding<3>},
+      {.class_name = "Cropping1D", .convert = Cropping<1>},
+      {.class_name = "Cropping2D", .convert = Cropping<2>},
+      {.class_name = "Cropping3D", .convert = Cropping<3>},
+      {.class_name = "UpSampling1D", .convert = UpSampling1D},
+      {.class_name = "UpSampling2D", .convert = UpSampling2D},
+      {.class_name = "Resizing", .convert = Resizing},
+      {.class_name = "RepeatVector", .convert = RepeatVector, .takes_integers = true},
+      {.class_name = "Embedding", .convert = Embedding, .takes_integers = true},
   };
   for (const char* name :
        {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",

@@ -1,5 +1,6 @@
 #include "import/keras/model.h"
 
+#include <algorithm>
 #include <map>
 
 #include "import/keras/weights.h"
@@ -11,10 +12,6 @@ constexpr size_t kMaxCalls = 10000;
 constexpr size_t kMaxArguments = 10000;
 
 using LayerIndex = std::map<std::string, size_t, std::less<>>;
-
-bool IsModelClass(std::string_view name) {
-  return name == "Sequential" || name == "Functional" || name == "Model";
-}
 
 absl::StatusOr<TensorRef> ReadRef(const Json& layer, const Json& call, const Json& tensor,
                                   const LayerIndex& index) {
@@ -162,6 +159,27 @@ absl::Status ReadEnds(const Json* ends, const LayerIndex& index, std::vector<Ten
   return absl::OkStatus();
 }
 
+// Keras 2 counts the calls of a nested model from 1: its construction was the first.
+void CountNestedCallsFromZero(ModelConfig* model) {
+  std::vector<std::vector<TensorRef*>> refs(model->layers.size());
+  for (LayerConfig& layer : model->layers) {
+    for (LayerCall& call : layer.calls) {
+      for (Argument& argument : call.arguments) {
+        if (argument.constant == nullptr) refs[argument.ref.layer].push_back(&argument.ref);
+      }
+    }
+  }
+  for (TensorRef& ref : model->outputs) refs[ref.layer].push_back(&ref);
+  for (size_t l = 0; l < refs.size(); ++l) {
+    if (!IsModel(model->layers[l].class_name) || refs[l].empty()) continue;
+    const auto [least, most] = std::minmax_element(
+        refs[l].begin(), refs[l].end(),
+        [](const TensorRef* a, const TensorRef* b) { return a->call < b->call; });
+    if ((*least)->call == 0 || (*most)->call != model->layers[l].calls.size()) continue;
+    for (TensorRef* ref : refs[l]) --ref->call;
+  }
+}
+
 absl::Status ReadLayers(const Json& config, ModelConfig* model, LayerIndex* index,
                         bool sequential) {
   // Keras 1 wrote a Sequential's configuration as the bare list of layers.
@@ -223,7 +241,9 @@ absl::Status ReadSequential(const Json& whole, const Json& config, ModelConfig* 
 
 }  // namespace
 
-bool LayerConfig::is_model() const { return IsModelClass(class_name); }
+bool IsModel(std::string_view class_name) {
+  return class_name == "Sequential" || class_name == "Functional" || class_name == "Model";
+}
 
 absl::StatusOr<ModelConfig> ReadModel(const Json& whole) {
   const std::string class_name = StringMember(whole, "class_name");
@@ -231,7 +251,7 @@ absl::StatusOr<ModelConfig> ReadModel(const Json& whole) {
   if (class_name.empty() || config == nullptr) {
     return Invalid("this is no Keras architecture: class_name and config are missing");
   }
-  if (!IsModelClass(class_name)) {
+  if (!IsModel(class_name)) {
     return Unsupported(
         "the model is of class '{}'; only Sequential and functional models can be "
         "imported: rebuild it as keras.Model(inputs, outputs) and save that",
@@ -261,6 +281,7 @@ absl::StatusOr<ModelConfig> ReadModel(const Json& whole) {
   }
   LS_RETURN_IF_ERROR(ReadEnds(Member(*config, "input_layers"), index, &model.inputs));
   LS_RETURN_IF_ERROR(ReadEnds(Member(*config, "output_layers"), index, &model.outputs));
+  CountNestedCallsFromZero(&model);
   return model;
 }
 

@@ -12,6 +12,9 @@
 
 namespace litesmith::keras {
 
+// Whether the class is a model's, whose layers can be read.
+bool IsModel(std::string_view class_name);
+
 // Output `tensor` of call `call` of layer `layer` (an index into ModelConfig::layers).
 struct TensorRef {
   size_t layer = 0;
@@ -37,7 +40,6 @@ struct LayerConfig {
   const Json* config = nullptr;
   std::vector<LayerCall> calls;
 
-  bool is_model() const;
   bool is_input() const { return class_name == "InputLayer"; }
 };
 

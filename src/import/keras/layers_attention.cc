@@ -1,0 +1,240 @@
+// Attention, and the products it is made of.
+
+#include <algorithm>
+#include <cmath>
+
+#include "import/keras/convolution.h"
+
+namespace litesmith::keras {
+namespace {
+
+constexpr float kMasked = -1e9f;  // what Keras' Softmax adds to masked scores
+
+// [..., A, B] times [..., B, C], either operand transposed first.
+absl::StatusOr<int32_t> MatMul(LayerContext& c, int32_t a, int32_t b, bool adj_a, bool adj_b) {
+  const Shape x = c.shape(a), y = c.shape(b);
+  const size_t rank = x.size();
+  if (rank < 2 || y.size() != rank) return Invalid("its inputs differ in rank");
+  const int32_t inner_a = x[rank - (adj_a ? 2 : 1)], inner_b = y[rank - (adj_b ? 1 : 2)];
+  if (inner_a > 0 && inner_b > 0 && inner_a != inner_b) {
+    return Invalid("its inputs have shapes {} and {}, which do not go together", ShapeString(x),
+                   ShapeString(y));
+  }
+  LS_ASSIGN_OR_RETURN(Shape shape,
+                      Broadcast(Shape(x.begin(), x.end() - 2), Shape(y.begin(), y.end() - 2)));
+  shape.push_back(x[rank - (adj_a ? 1 : 2)]);
+  shape.push_back(y[rank - (adj_b ? 2 : 1)]);
+  schema::BatchMatMulOptionsT options;
+  options.adj_x = adj_a;
+  options.adj_y = adj_b;
+  return c.Add(schema::BuiltinOperator_BATCH_MATMUL, std::move(options), {a, b}, "MatMul",
+               std::move(shape));
+}
+
+struct Projection {
+  int32_t weights = -1, bias = -1;
+};
+
+// A kernel of any rank as the [outputs, inputs] of FULLY_CONNECTED.
+absl::StatusOr<Projection> TakeProjection(LayerContext& c, const std::string& part,
+                                          const Shape& kernel_shape, const Shape& bias_shape,
+                                          int32_t inputs, int32_t outputs, bool use_bias) {
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants(part, [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        WeightScope scope = c.weights.Part(part);
+        LS_ASSIGN_OR_RETURN(const auto kernel, scope.Take({part + "/kernel"}));
+        LS_RETURN_IF_ERROR(CheckWeight(kernel[0], kernel_shape, part + "/kernel"));
+        LS_ASSIGN_OR_RETURN(
+            const int32_t weights,
+            c.Constant(part + "/kernel", {outputs, inputs},
+                       OutputFirst(kernel[0].values, static_cast<size_t>(outputs))));
+        if (!use_bias) return std::vector<int32_t>{weights, -1};
+        LS_ASSIGN_OR_RETURN(const auto bias, scope.Take({part + "/bias"}));
+        LS_RETURN_IF_ERROR(CheckWeight(bias[0], bias_shape, part + "/bias"));
+        LS_ASSIGN_OR_RETURN(const int32_t b, c.Constant(part + "/bias", {outputs}, bias[0].values));
+        return std::vector<int32_t>{weights, b};
+      }));
+  return Projection{constants[0], constants[1]};
+}
+
+int32_t Project(LayerContext& c, int32_t x, const Projection& p, std::string_view what) {
+  schema::FullyConnectedOptionsT options;
+  options.keep_num_dims = true;
+  Shape shape = c.shape(x);
+  shape.back() = c.shape(p.weights)[0];
+  return c.Add(schema::BuiltinOperator_FULLY_CONNECTED, std::move(options), {x, p.weights, p.bias},
+               what, std::move(shape));
+}
+
+// The settings of a MultiHeadAttention, and the sizes that follow.
+struct Heads {
+  int32_t count = 1, key_dim = 1, value_dim = 1;
+  bool use_bias = true;
+
+  static absl::StatusOr<Heads> Read(LayerContext& c) {
+    Heads h;
+    h.count = c.config.Int("num_heads", 1, 1 << 16);
+    h.key_dim = c.config.Int("key_dim", 1, 1 << 16);
+    h.value_dim = c.config.Int("value_dim", 1, 1 << 16, h.key_dim);
+    h.use_bias = c.config.Bool("use_bias", true);
+    LS_RETURN_IF_ERROR(c.status());
+    const Json* axes = c.config.Find("attention_axes");
+    const bool middle =
+        axes == nullptr || *axes == Json(1) || *axes == Json::array({1}) || *axes == Json(-2);
+    if (!middle || c.config.Bool("use_gate", false) || c.config.Has("sliding_window")) {
+      return Unsupported(
+          "only attention over the second axis, without gate or window, is supported");
+    }
+    return h;
+  }
+};
+
+// [B, T, heads * size] to [B, heads, T, size].
+absl::StatusOr<int32_t> SplitHeads(LayerContext& c, int32_t x, int32_t heads, int32_t size) {
+  const Shape in = c.shape(x);
+  LS_ASSIGN_OR_RETURN(const int32_t split, c.Reshape(x, {in[0], in[1], heads, size}));
+  return c.Transpose(split, {0, 2, 1, 3});
+}
+
+// Scores that may not look ahead get a large negative number added.
+absl::StatusOr<int32_t> CausalMask(LayerContext& c, int32_t scores) {
+  const Shape shape = c.shape(scores);
+  const int32_t rows = shape[2], columns = shape[3];
+  if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 26) {
+    return Unsupported(
+        "a causal mask needs a known length; save the model with a fixed input shape");
+  }
+  std::vector<float> mask(static_cast<size_t>(rows) * static_cast<size_t>(columns), 0.0f);
+  for (int32_t r = 0; r < rows; ++r) {
+    for (int32_t k = r + 1; k < columns; ++k) {
+      mask[static_cast<size_t>(r) * static_cast<size_t>(columns) + static_cast<size_t>(k)] =
+          kMasked;
+    }
+  }
+  LS_ASSIGN_OR_RETURN(const int32_t constant, c.Constant("causal_mask", {rows, columns}, mask));
+  return c.Binary(schema::BuiltinOperator_ADD, scores, constant, "mask");
+}
+
+bool KeywordIsTrue(const LayerContext& c, std::string_view name) {
+  const Operand* operand = c.Keyword(name);
+  return operand != nullptr && (operand->constant == nullptr || *operand->constant == Json(true));
+}
+
+// Vaswani et al. 2017, "Attention Is All You Need".
+absl::StatusOr<int32_t> MultiHeadAttention(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const Heads h, Heads::Read(c));
+  for (const char* mask : {"attention_mask", "query_mask", "value_mask", "key_mask"}) {
+    if (c.Keyword(mask) != nullptr) return Unsupported("it is called with a mask");
+  }
+  if (KeywordIsTrue(c, "return_attention_scores")) {
+    return Unsupported("it is asked for its attention scores");
+  }
+  const auto tensor = [&](const char* name, size_t position, int32_t otherwise) {
+    const Operand* operand = c.Keyword(name);
+    if (operand != nullptr && operand->constant == nullptr) return operand->tensor;
+    return position < c.inputs().size() ? c.inputs()[position] : otherwise;
+  };
+  const int32_t query = tensor("query", 0, -1);
+  const int32_t value = tensor("value", 1, query);
+  const int32_t key = tensor("key", 2, value);
+  int32_t depth[3];
+  const int32_t sources[3] = {query, key, value};
+  for (int i = 0; i < 3; ++i) {
+    const Shape shape = c.shape(sources[i]);
+    if (shape.size() != 3 || shape[2] < 0) {
+      return Unsupported("its inputs should have the shape [batch, length, features]");
+    }
+    depth[i] = shape[2];
+  }
+  int32_t split[3];
+  const char* const parts[3] = {"query_dense", "key_dense", "value_dense"};
+  for (int i = 0; i < 3; ++i) {
+    const int32_t size = i == 2 ? h.value_dim : h.key_dim;
+    LS_ASSIGN_OR_RETURN(const Projection p,
+                        TakeProjection(c, parts[i], {depth[i], h.count, size}, {h.count, size},
+                                       depth[i], h.count * size, h.use_bias));
+    int32_t x = Project(c, sources[i], p, parts[i]);
+    if (i == 0) {
+      LS_ASSIGN_OR_RETURN(x, c.Binary(schema::BuiltinOperator_MUL, x,
+                                      c.Scalar("scale", 1.0 / std::sqrt(h.key_dim)), "scale_mul"));
+    }
+    LS_ASSIGN_OR_RETURN(split[i], SplitHeads(c, x, h.count, size));
+  }
+  LS_ASSIGN_OR_RETURN(int32_t scores, MatMul(c, split[0], split[1], false, true));
+  if (KeywordIsTrue(c, "use_causal_mask")) {
+    LS_ASSIGN_OR_RETURN(scores, CausalMask(c, scores));
+  }
+  LS_ASSIGN_OR_RETURN(const int32_t weights, Softmax(c, scores, -1));
+  LS_ASSIGN_OR_RETURN(const int32_t mixed, MatMul(c, weights, split[2], false, false));
+  const int32_t back = c.Transpose(mixed, {0, 2, 1, 3});
+  const Shape shape = c.shape(back);
+  const int32_t joined = h.count * h.value_dim;
+  LS_ASSIGN_OR_RETURN(const int32_t flat, c.Reshape(back, {shape[0], shape[1], joined}));
+  int32_t outputs = depth[0];
+  if (c.config.Has("output_shape")) {
+    outputs = c.config.Ints("output_shape", 1, 1, kMaxWindow)[0];
+    LS_RETURN_IF_ERROR(c.status());
+  }
+  LS_ASSIGN_OR_RETURN(const Projection p,
+                      TakeProjection(c, "output_dense", {h.count, h.value_dim, outputs}, {outputs},
+                                     joined, outputs, h.use_bias));
+  return Project(c, flat, p, "output_dense");
+}
+
+// softmax(query value^T) value, the simple attention layer without weights of its own.
+absl::StatusOr<int32_t> Attention(LayerContext& c) {
+  if (c.config.String("score_mode", "dot") != "dot" ||
+      KeywordIsTrue(c, "return_attention_scores") || c.Keyword("mask") != nullptr) {
+    return Unsupported("only dot-product attention without mask or scores is supported");
+  }
+  const bool scaled = c.config.Bool("use_scale", false);
+  LS_RETURN_IF_ERROR(c.status());
+  if (c.inputs().size() < 2) return Invalid("it should have a query and a value");
+  const int32_t value = c.inputs()[1];
+  const int32_t key = c.inputs().size() > 2 ? c.inputs()[2] : value;
+  LS_ASSIGN_OR_RETURN(int32_t scores, MatMul(c, c.input(), key, false, true));
+  if (scaled) {
+    LS_ASSIGN_OR_RETURN(
+        const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+          LS_ASSIGN_OR_RETURN(const auto scale, c.weights.Take({"scale"}));
+          LS_RETURN_IF_ERROR(CheckWeight(scale[0], {}, "scale"));
+          return std::vector<int32_t>{c.Scalar("scale", static_cast<double>(scale[0].values[0]))};
+        }));
+    LS_ASSIGN_OR_RETURN(scores,
+                        c.Binary(schema::BuiltinOperator_MUL, scores, constants[0], "scale_mul"));
+  }
+  if (KeywordIsTrue(c, "use_causal_mask")) return Unsupported("it is called with a causal mask");
+  LS_ASSIGN_OR_RETURN(const int32_t weights, Softmax(c, scores, -1));
+  return MatMul(c, weights, value, false, false);
+}
+
+// The product of two inputs along one axis of each.
+absl::StatusOr<int32_t> Dot(LayerContext& c) {
+  if (c.inputs().size() != 2) return Invalid("it should have two inputs");
+  if (c.config.Bool("normalize", false)) return Unsupported("'normalize' is not supported");
+  const auto rank = static_cast<int32_t>(c.in_shape().size());
+  if (c.shape(c.inputs()[1]).size() != c.in_shape().size() || rank < 2 || rank > 3) {
+    return Unsupported("only two inputs of the same two or three dimensions are supported");
+  }
+  auto axes = c.config.Ints("axes", 2, -rank, rank - 1);
+  LS_RETURN_IF_ERROR(c.status());
+  for (int32_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
+  if (axes[0] == 0 || axes[1] == 0) return Invalid("its 'axes' name the batch");
+  if (rank == 3) return MatMul(c, c.input(), c.inputs()[1], axes[0] == 1, axes[1] == 2);
+  LS_ASSIGN_OR_RETURN(const int32_t product,
+                      c.Binary(schema::BuiltinOperator_MUL, c.input(), c.inputs()[1], "mul"));
+  schema::ReducerOptionsT options;
+  options.keep_dims = true;
+  return c.Add(schema::BuiltinOperator_SUM, std::move(options), {product, c.Indices("axes", {1})},
+               "Sum", {c.in_shape()[0], 1});
+}
+
+}  // namespace
+
+std::vector<LayerKind> AttentionLayers() {
+  return {{.class_name = "MultiHeadAttention", .convert = MultiHeadAttention},
+          {.class_name = "Attention", .convert = Attention},
+          {.class_name = "Dot", .convert = Dot}};
+}
+
+}  // namespace litesmith::keras
