@@ -1,8 +1,10 @@
 #include <memory>
 
+#include "kernels/gemm_f32.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/fully_connected.h"
 #include "kernels/reference/stage.h"
+#include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -289,6 +291,66 @@ absl::StatusOr<Kernel> PrepareBatchMatMul(const PrepareArgs& args) {
   return kernel;
 }
 
+// The left operand `a` (rows x depth; stored depth x rows with `turned`) and the right one (depth x
+// units; turned: units x depth, packed first to `scratch`).
+GemmLeft LeftMatrix(const float* a, bool turned, size_t rows, size_t depth) {
+  return turned ? GemmLeft::Transposed(a, depth, rows) : GemmLeft::RowMajor(a, depth, depth);
+}
+GemmRight RightMatrix(const float* b, bool turned, size_t depth, size_t units, float* scratch) {
+  if (!turned) return GemmRight::RowMajor(b, units);
+  PackTransposed(b, depth, units, depth, scratch);
+  return GemmRight::Packed(scratch, depth);
+}
+
+// out (stored rows x columns, or columns x rows with `turned`) += a * b. A turned result is the
+// product of the turned operands the other way round.
+struct Operand {
+  const float* data;
+  bool turned;
+};
+void AddProduct(Operand a, Operand b, size_t rows, size_t depth, size_t columns, bool turned,
+                float* out, float* scratch, ThreadPool* threads) {
+  GemmResult to;
+  to.data = out;
+  to.stride = turned ? rows : columns;
+  to.accumulate = true;
+  if (turned) {
+    GemmF32(columns, rows, LeftMatrix(b.data, !b.turned, columns, depth),
+            RightMatrix(a.data, !a.turned, depth, rows, scratch), to, threads);
+  } else {
+    GemmF32(rows, columns, LeftMatrix(a.data, a.turned, rows, depth),
+            RightMatrix(b.data, b.turned, depth, columns, scratch), to, threads);
+  }
+}
+
+absl::Status BatchMatMulGradient(const GradArgs& args) {
+  const TensorView &x = args.inputs[0], &y = args.inputs[1];
+  LS_ASSIGN_OR_RETURN(Sizes s,
+                      MatrixSizes(args.node.GetOptions<BatchMatMulOptionsT>(), x.shape, y.shape));
+  s.left_index = MatrixIndices(s.batches, x.shape);
+  s.right_index = MatrixIndices(s.batches, y.shape);
+  const size_t rows = s.rows, depth = s.depth, units = s.units;
+  const size_t packed = std::max({PackedFloats(units, depth), PackedFloats(units, rows),
+                                  PackedFloats(rows, depth), PackedFloats(rows, units)});
+  auto* scratch = reinterpret_cast<float*>(GradScratch(args, packed * sizeof(float)));
+  float *dx = args.in_grads[0], *dy = args.in_grads[1];
+  if (dx != nullptr && args.first[0]) std::fill_n(dx, x.elements(), 0.0f);
+  if (dy != nullptr && args.first[1]) std::fill_n(dy, y.elements(), 0.0f);
+  for (size_t i = 0; i < s.left_index.size(); ++i) {
+    const size_t left = s.left_index[i] * rows * depth, right = s.right_index[i] * depth * units;
+    const Operand out{args.out_grads[0] + i * rows * units, false};
+    if (dx != nullptr) {  // out * y transposed
+      AddProduct(out, {y.As<float>() + right, !s.adj_y}, rows, units, depth, s.adj_x, dx + left,
+                 scratch, args.threads);
+    }
+    if (dy != nullptr) {  // x transposed * out
+      AddProduct({x.As<float>() + left, !s.adj_x}, out, depth, rows, units, s.adj_y, dy + right,
+                 scratch, args.threads);
+    }
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT16) return 3;
   if (args.in(0) == schema::TensorType_INT8) return 2;
@@ -305,6 +367,7 @@ const OpRecord& BatchMatMulOp() {
     r.names = {"", "BatchMatMulV2", "MatMul"};
     r.infer_shapes = Infer;
     r.prepare = PrepareBatchMatMul;
+    r.gradient = BatchMatMulGradient;
     r.version = Version;
     r.quant.int8 = r.quant.int16x8 = r.quant.dynamic = true;
     return r;

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/quotient.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 
 namespace litesmith {
 namespace {
@@ -329,6 +331,49 @@ absl::StatusOr<Kernel> PrepareAddN(const PrepareArgs& args) {
   return NoKernel(args);
 }
 
+absl::Status DivGradient(const GradArgs& args) {
+  auto* masked = reinterpret_cast<float*>(
+      GradScratch(args, static_cast<size_t>(args.outputs[0].elements()) * sizeof(float)));
+  LS_ASSIGN_OR_RETURN(
+      const float* dy,
+      BeforeActivation(args, args.node.GetOptions<schema::DivOptionsT>().fused_activation_function,
+                       masked));
+  return BroadcastGradient(
+      args, dy, [](float, float b) { return 1.0f / b; },
+      [](float a, float b) { return -a / (b * b); });
+}
+
+absl::Status SquaredDifferenceGradient(const GradArgs& args) {
+  return BroadcastGradient(
+      args, args.out_grads[0], [](float a, float b) { return 2.0f * (a - b); },
+      [](float a, float b) { return 2.0f * (b - a); });
+}
+
+// The exponent's gradient counts where the logarithm exists.
+absl::Status PowGradient(const GradArgs& args) {
+  return BroadcastGradient(
+      args, args.out_grads[0],
+      [](float a, float b) { return b == 0.0f ? 0.0f : b * std::pow(a, b - 1.0f); },
+      [](float a, float b) { return a > 0.0f ? std::pow(a, b) * std::log(a) : 0.0f; });
+}
+
+// Equal inputs: the first one's, as TensorFlow has it.
+template <bool maximum>
+absl::Status ExtremumGradient(const GradArgs& args) {
+  const auto first = [](float a, float b) { return (maximum ? a >= b : a <= b) ? 1.0f : 0.0f; };
+  return BroadcastGradient(args, args.out_grads[0], first,
+                           [first](float a, float b) { return 1.0f - first(a, b); });
+}
+
+absl::Status AddNGradient(const GradArgs& args) {
+  for (size_t i = 0; i < args.inputs.size(); ++i) {
+    if (args.in_grads[i] == nullptr) continue;
+    gradient::AddOrCopy(args.out_grads[0], static_cast<size_t>(args.outputs[0].elements()),
+                        !args.first[i], args.in_grads[i]);
+  }
+  return absl::OkStatus();
+}
+
 bool WideBroadcast(const VersionArgs& args) {
   return args.inputs[0].shape != args.inputs[1].shape &&
          std::max(args.inputs[0].rank(), args.inputs[1].rank()) > 4;
@@ -356,11 +401,13 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prep
   return record;
 }
 
-OpRecord ExtremumRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prepare) {
+OpRecord ExtremumRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prepare,
+                        Gradient gradient) {
   OpRecord record = MakeRecord(op, names, prepare, ExtremumVersion);
   record.quant.int8 = true;
   record.quant.int16x8 = true;
   record.quant.inputs_like_output = true;
+  record.gradient = gradient;
   return record;
 }
 
@@ -371,6 +418,7 @@ const OpRecord& AddNOp() {
     OpRecord r =
         MakeRecord(schema::BuiltinOperator_ADD_N, {"", "AddN", "Sum"}, PrepareAddN, VersionOne);
     r.infer_shapes = AddNShape;
+    r.gradient = AddNGradient;
     return r;
   }();
   return record;
@@ -387,6 +435,7 @@ const OpRecord& DivOp() {
   static const OpRecord record = [] {
     OpRecord r =
         MakeRecord(schema::BuiltinOperator_DIV, {"", "RealDiv", "Div"}, PrepareDiv, DivVersion);
+    r.gradient = DivGradient;
     r.quant.int8 = true;
     r.quant.int16x8 = true;
     return r;
@@ -422,20 +471,23 @@ const OpRecord& LogicalOrOp() {
 }
 
 const OpRecord& MaximumOp() {
-  static const OpRecord record = ExtremumRecord(
-      schema::BuiltinOperator_MAXIMUM, {"Maximum", "Maximum", "Max"}, PrepareExtremum<true>);
+  static const OpRecord record =
+      ExtremumRecord(schema::BuiltinOperator_MAXIMUM, {"Maximum", "Maximum", "Max"},
+                     PrepareExtremum<true>, ExtremumGradient<true>);
   return record;
 }
 
 const OpRecord& MinimumOp() {
-  static const OpRecord record = ExtremumRecord(
-      schema::BuiltinOperator_MINIMUM, {"Minimum", "Minimum", "Min"}, PrepareExtremum<false>);
+  static const OpRecord record =
+      ExtremumRecord(schema::BuiltinOperator_MINIMUM, {"Minimum", "Minimum", "Min"},
+                     PrepareExtremum<false>, ExtremumGradient<false>);
   return record;
 }
 
 const OpRecord& PowOp() {
-  static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_POW, {"", "Pow", "Pow"}, PreparePow, VersionOne);
+  static const OpRecord record = WithGradient(
+      MakeRecord(schema::BuiltinOperator_POW, {"", "Pow", "Pow"}, PreparePow, VersionOne),
+      PowGradient);
   return record;
 }
 
@@ -450,6 +502,7 @@ const OpRecord& SquaredDifferenceOp() {
     OpRecord r =
         MakeRecord(schema::BuiltinOperator_SQUARED_DIFFERENCE, {"", "SquaredDifference", ""},
                    PrepareSquaredDifference, VersionTwoWhenQuantized);
+    r.gradient = SquaredDifferenceGradient;
     r.quant.int8 = true;
     return r;
   }();

@@ -1,4 +1,5 @@
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -30,22 +31,29 @@ T Add(T a, T b) {
   return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
 }
 
+// Calls store(index, running sum) for every element.
+template <typename T, typename Store>
+void RunningSums(const Sizes& s, const T* in, const Store& store) {
+  for (size_t o = 0; o < s.outer; ++o) {
+    for (size_t i = 0; i < s.inner; ++i) {
+      const size_t base = o * s.axis * s.inner + i;
+      T sum = 0;
+      for (size_t a = 0; a < s.axis; ++a) {
+        const size_t at = base + (s.reverse ? s.axis - 1 - a : a) * s.inner;
+        const T before = sum;
+        sum = Add(sum, in[at]);
+        store(at, s.exclusive ? before : sum);
+      }
+    }
+  }
+}
+
 template <typename T>
 Kernel SumKernel(const Sizes& s) {
   Kernel kernel;
   kernel.run = [s](const RunArgs& args) {
-    for (size_t o = 0; o < s.outer; ++o) {
-      for (size_t i = 0; i < s.inner; ++i) {
-        const size_t base = o * s.axis * s.inner + i;
-        T sum = 0;
-        for (size_t a = 0; a < s.axis; ++a) {
-          const size_t at = base + (s.reverse ? s.axis - 1 - a : a) * s.inner;
-          const T before = sum;
-          sum = Add(sum, args.in<T>(0)[at]);
-          args.out<T>(0)[at] = s.exclusive ? before : sum;
-        }
-      }
-    }
+    T* out = args.out<T>(0);
+    RunningSums(s, args.in<T>(0), [out](size_t at, T sum) { out[at] = sum; });
     return absl::OkStatus();
   };
   return kernel;
@@ -65,7 +73,7 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const Sizes& s) {
   }
 }
 
-absl::StatusOr<Kernel> PrepareCumsum(const PrepareArgs& args) {
+absl::StatusOr<Sizes> MakeSizes(const PrepareArgs& args) {
   LS_ASSIGN_OR_RETURN(const int axis, ReadAxis(args.in(0), args.in(1)));
   const auto& options = args.node.GetOptions<schema::CumsumOptionsT>();
   Sizes s;
@@ -75,6 +83,23 @@ absl::StatusOr<Kernel> PrepareCumsum(const PrepareArgs& args) {
     const auto size = static_cast<size_t>(args.in(0).shape[static_cast<size_t>(d)]);
     (d < axis ? s.outer : d == axis ? s.axis : s.inner) *= size;
   }
+  return s;
+}
+
+// The sums of dy, from the other end.
+absl::Status CumsumGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(Sizes s, MakeSizes(AsPrepareArgs(args)));
+  s.reverse = !s.reverse;
+  const bool first = args.first[0];
+  RunningSums(s, args.out_grads[0],
+              [&](size_t at, float sum) { dx[at] = first ? sum : dx[at] + sum; });
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Kernel> PrepareCumsum(const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(const Sizes s, MakeSizes(args));
   LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, s));
   kernel.name = KernelName(args);
   return kernel;
@@ -91,6 +116,7 @@ const OpRecord& CumsumOp() {
     r.names = {"", "Cumsum", "CumSum"};
     r.infer_shapes = Infer;
     r.prepare = PrepareCumsum;
+    r.gradient = CumsumGradient;
     r.version = Version;
     r.quant.inputs = {{Role::kActivation, -1}, {Role::kIndex, -1}};
     return r;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/reference/arithmetic.h"
+#include "ops/gradient.h"
 #include "ops/movement.h"
 
 namespace litesmith {
@@ -266,16 +267,19 @@ int VersionOne(const VersionArgs&) { return 1; }
 }  // namespace
 
 const OpRecord& GatherOp() {
-  static const OpRecord record = MovementRecord(
-      schema::BuiltinOperator_GATHER, {"Embedding", "GatherV2", "Gather"}, GatherShape,
-      PrepareGather, GatherVersion, {{Role::kActivation}, {Role::kIndex}});
+  static const OpRecord record =
+      WithGradient(MovementRecord(schema::BuiltinOperator_GATHER,
+                                  {"Embedding", "GatherV2", "Gather"}, GatherShape, PrepareGather,
+                                  GatherVersion, {{Role::kActivation}, {Role::kIndex}}),
+                   IndexedMoveGradient);
   return record;
 }
 
 const OpRecord& GatherNdOp() {
-  static const OpRecord record =
+  static const OpRecord record = WithGradient(
       MovementRecord(schema::BuiltinOperator_GATHER_ND, {"", "GatherNd", "GatherND"}, GatherNdShape,
-                     PrepareGatherNd, GatherNdVersion, {{Role::kActivation}, {Role::kIndex}});
+                     PrepareGatherNd, GatherNdVersion, {{Role::kActivation}, {Role::kIndex}}),
+      IndexedMoveGradient);
   return record;
 }
 

@@ -30,6 +30,70 @@ absl::Status PassGradient(const GradArgs& args) {
   return absl::OkStatus();
 }
 
+PrepareArgs AsPrepareArgs(const GradArgs& args) {
+  return {args.node, args.inputs, args.outputs, KernelMode::kReference, Arithmetic::kLitert, 1};
+}
+
+namespace {
+
+// Element numbers as floats are exact up to here.
+constexpr int64_t kMostNumbered = 1 << 24;
+
+// Runs the node's kernel with input `data` replaced by 1, 2, 3 ...; numbers[] gets the outputs, one
+// after the other.
+absl::Status NumberOutputs(const GradArgs& args, size_t data, int32_t* numbers) {
+  const PrepareArgs prepare = AsPrepareArgs(args);
+  LS_ASSIGN_OR_RETURN(const Kernel kernel, FindOp(args.node)->prepare(prepare));
+  std::vector<float> in(static_cast<size_t>(args.inputs[data].elements()));
+  for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i + 1);
+  std::vector<const void*> inputs;
+  for (const TensorView& view : args.inputs) inputs.push_back(view.data);
+  inputs[data] = in.data();
+  std::vector<std::vector<float>> results;
+  std::vector<void*> outputs;
+  for (const TensorView& view : args.outputs) {
+    results.emplace_back(static_cast<size_t>(view.elements()));
+    outputs.push_back(results.back().data());
+  }
+  std::vector<std::byte> scratch(kernel.scratch_bytes + 64);
+  const auto address = reinterpret_cast<uintptr_t>(scratch.data());
+  LS_RETURN_IF_ERROR(
+      kernel.run(RunArgs{inputs, outputs, scratch.data() + (64 - address % 64) % 64, nullptr}));
+  for (const std::vector<float>& result : results) {
+    for (float number : result) *numbers++ = static_cast<int32_t>(number);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status MoveGradient(const GradArgs& args, bool fixed) {
+  size_t data = 0;
+  while (data < args.inputs.size() && args.in_grads[data] == nullptr) ++data;
+  if (data == args.inputs.size()) return absl::OkStatus();
+  const int64_t in_elements = args.inputs[data].elements();
+  int64_t out_elements = 0;
+  for (const TensorView& view : args.outputs) out_elements += view.elements();
+  if (std::max(in_elements, out_elements) >= kMostNumbered) {
+    return Unsupported("more than 16 million elements have no gradient here: use a smaller batch");
+  }
+  const bool known = fixed && !args.scratch->empty();
+  auto* numbers = reinterpret_cast<int32_t*>(
+      GradScratch(args, static_cast<size_t>(out_elements) * sizeof(int32_t)));
+  if (!known) LS_RETURN_IF_ERROR(NumberOutputs(args, data, numbers));
+  float* dx = args.in_grads[data];
+  if (args.first[data]) std::fill_n(dx, in_elements, 0.0f);
+  for (size_t k = 0; k < args.outputs.size(); ++k) {
+    const int64_t count = args.outputs[k].elements();
+    const float* dy = args.out_grads[k];
+    for (int64_t i = 0; i < count; ++i) {
+      if (numbers[i] > 0) dx[numbers[i] - 1] += dy[i];
+    }
+    numbers += count;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status AddBox(const GradArgs& args, std::span<const int64_t> size,
                     std::span<const int64_t> dy_stride, std::span<const int64_t> dx_stride,
                     int64_t dy_offset, int64_t dx_offset) {

@@ -3,8 +3,11 @@
 
 // What the gradients of the operator records share.
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
+#include "kernels/reference/broadcast.h"
 #include "ops/op.h"
 #include "ops/op_support.h"
 
@@ -43,6 +46,44 @@ inline OpRecord WithGradient(OpRecord record, Gradient gradient) {
 
 // Output 0 holds input 0's values in the same order: reshapes.
 absl::Status PassGradient(const GradArgs& args);
+
+// Gradient of an operator that only moves, repeats or leaves out elements of its one float input:
+// its own kernel is run on the elements' numbers, and what it makes of them says where each
+// gradient goes back to. FIXED: every other input is constant, so this is done once.
+absl::Status MoveGradient(const GradArgs& args, bool fixed);
+inline absl::Status FixedMoveGradient(const GradArgs& args) { return MoveGradient(args, true); }
+inline absl::Status IndexedMoveGradient(const GradArgs& args) { return MoveGradient(args, false); }
+
+// The operator's forward arguments.
+PrepareArgs AsPrepareArgs(const GradArgs& args);
+
+// a and b broadcast to y = f(a, b): da (+)= dy * fa(a, b), summed over what a was broadcast to;
+// likewise db with fb. `dy` is the gradient before a fused activation.
+template <typename Fa, typename Fb>
+absl::Status BroadcastGradient(const GradArgs& args, const float* dy, const Fa& fa, const Fb& fb) {
+  const TensorView &a = args.inputs[0], &b = args.inputs[1], &out = args.outputs[0];
+  reference::LoopNest<2> nest;
+  if (!reference::MakeLoopNest<2>(out.shape.data(), out.rank(), {a.shape.data(), b.shape.data()},
+                                  {a.rank(), b.rank()}, &nest)) {
+    return Unsupported("the shapes have too many dimensions");
+  }
+  const auto* x = a.As<float>();
+  const auto* y = b.As<float>();
+  float *da = args.in_grads[0], *db = args.in_grads[1];
+  if (da != nullptr && args.first[0]) std::fill_n(da, a.elements(), 0.0f);
+  if (db != nullptr && args.first[1]) std::fill_n(db, b.elements(), 0.0f);
+  const int64_t a_step = nest.stride[0][0], b_step = nest.stride[1][0];
+  reference::ForEachRow<2>(nest, 0, nest.units(),
+                           [&](const int64_t(&at)[2], int64_t from, int64_t count) {
+                             for (int64_t i = 0; i < count; ++i) {
+                               const int64_t p = at[0] + i * a_step, q = at[1] + i * b_step;
+                               const float g = dy[from + i];
+                               if (da != nullptr) da[p] += g * fa(x[p], y[q]);
+                               if (db != nullptr) db[q] += g * fb(x[p], y[q]);
+                             }
+                           });
+  return absl::OkStatus();
+}
 
 // dx (+)= a box of dy: the transpose of a copy from x to y, element (i0, i1 ...) of the box being
 // dy[dy_offset + sum i * dy_stride] and dx[dx_offset + sum i * dx_stride]. Zeroes dx first where it

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "ops/gradient.h"
+
 namespace litesmith {
 namespace {
 
@@ -137,6 +139,7 @@ OpRecord MovementRecord(schema::BuiltinOperator op, ForeignNames names, InferSha
   record.quant.int16x8 = true;
   record.quant.inputs = std::move(inputs);
   record.quant.output = OutputRule::kSameAsInput;
+  record.gradient = FixedMoveGradient;
   return record;
 }
 

@@ -64,7 +64,8 @@ Kernel CopyKernel(const PrepareArgs& args, const reference::CopyPlan& plan, size
 // Output 0 has the bytes of input 0: for reshapes.
 absl::StatusOr<Kernel> SameBytesKernel(const PrepareArgs& args);
 
-// A record of a data movement operator: quantized in all recipes, output with its input's scale.
+// A record of a data movement operator: quantized in all recipes, output with its input's scale,
+// and the gradient of elements moved in a way that the shapes and constants fix.
 OpRecord MovementRecord(schema::BuiltinOperator op, ForeignNames names, InferShapes infer_shapes,
                         Prepare prepare, VersionRule version, std::vector<InputRule> inputs);
 

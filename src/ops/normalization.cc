@@ -3,6 +3,7 @@
 #include "kernels/reference/normalization.h"
 
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -82,6 +83,31 @@ absl::StatusOr<Kernel> PrepareLocal(const PrepareArgs& args) {
   });
 }
 
+// dx = (dy - y * sum(dy * y)) / norm, row by row; where the norm is held up, dy / norm.
+absl::Status L2Gradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  const size_t depth = args.outputs[0].shape.back();
+  const auto count = static_cast<size_t>(args.outputs[0].elements());
+  const auto* x = args.inputs[0].As<float>();
+  const auto* y = args.outputs[0].As<float>();
+  const float* dy = args.out_grads[0];
+  for (size_t row = 0; row < count; row += depth) {
+    float squares = 0.0f, product = 0.0f;
+    for (size_t c = row; c < row + depth; ++c) {
+      squares += x[c] * x[c];
+      product += dy[c] * y[c];
+    }
+    const float norm = std::max(std::sqrt(squares), 1e-6f);
+    if (std::sqrt(squares) < 1e-6f) product = 0.0f;
+    for (size_t c = row; c < row + depth; ++c) {
+      const float g = (dy[c] - y[c] * product) / norm;
+      dx[c] = args.first[0] ? g : dx[c] + g;
+    }
+  }
+  return absl::OkStatus();
+}
+
 int L2Version(const VersionArgs& args) { return args.out(0) == schema::TensorType_INT8 ? 2 : 1; }
 int VersionOne(const VersionArgs&) { return 1; }
 
@@ -94,6 +120,7 @@ const OpRecord& L2NormalizationOp() {
     r.names = {"UnitNormalization", "L2Normalize", "LpNormalization"};
     r.infer_shapes = InferL2;
     r.prepare = PrepareL2;
+    r.gradient = L2Gradient;
     r.version = L2Version;
     r.quant.int8 = true;
     r.quant.output = OutputRule::kFixed;

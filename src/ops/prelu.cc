@@ -1,5 +1,6 @@
 #include "kernels/reference/stage.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -83,6 +84,12 @@ absl::StatusOr<Kernel> PreparePrelu(const PrepareArgs& args) {
   return PrepareQuantized(args);
 }
 
+absl::Status PreluGradient(const GradArgs& args) {
+  return BroadcastGradient(
+      args, args.out_grads[0], [](float x, float alpha) { return x >= 0.0f ? 1.0f : alpha; },
+      [](float x, float) { return x >= 0.0f ? 0.0f : x; });
+}
+
 int Version(const VersionArgs&) { return 1; }
 
 }  // namespace
@@ -94,6 +101,7 @@ const OpRecord& PreluOp() {
     r.names = {"PReLU", "", "PRelu"};
     r.infer_shapes = Infer;
     r.prepare = PreparePrelu;
+    r.gradient = PreluGradient;
     r.version = Version;
     r.quant.int8 = r.quant.int16x8 = true;
     r.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, -1}};

@@ -143,6 +143,7 @@ OpRecord ValueRecord(schema::BuiltinOperator op, ForeignNames names, InferShapes
       MovementRecord(op, names, infer_shapes, prepare, VersionOne, {{Role::kActivation}});
   record.quant.output = OutputRule::kIndex;
   record.shape_only = true;
+  record.gradient = nullptr;
   return record;
 }
 

@@ -2,7 +2,9 @@
 
 #include "kernels/reference/resize.h"
 
+#include "kernels/gradient/elementwise_f32.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -101,6 +103,33 @@ absl::StatusOr<Kernel> PrepareNearest(const PrepareArgs& args) {
   return kernel;
 }
 
+// Every output gives its gradient back to the four inputs it was mixed of.
+absl::Status BilinearGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(
+      const ResizeGeometry g,
+      MakeGeometry(AsPrepareArgs(args), args.node.GetOptions<schema::ResizeBilinearOptionsT>()));
+  if (args.first[0]) std::fill_n(dx, args.inputs[0].elements(), 0.0f);
+  const size_t channels = g.channels, row_size = size_t(g.in_w) * channels;
+  for (size_t row = 0; row < size_t(g.batches) * g.out_h; ++row) {
+    const reference::Between y(static_cast<int32_t>(row % g.out_h), g.in_h, g.out_h, g);
+    float* image = dx + row / g.out_h * g.in_h * row_size;
+    for (int32_t out_x = 0; out_x < g.out_w; ++out_x) {
+      const reference::Between x(out_x, g.in_w, g.out_w, g);
+      const float* dy = args.out_grads[0] + (row * g.out_w + out_x) * channels;
+      const auto give = [&](int32_t in_y, int32_t in_x, float share) {
+        gradient::ScaleTo(dy, share, channels, true, image + in_y * row_size + in_x * channels);
+      };
+      give(y.low, x.low, (1 - y.offset) * (1 - x.offset));
+      give(y.high, x.low, y.offset * (1 - x.offset));
+      give(y.low, x.high, (1 - y.offset) * x.offset);
+      give(y.high, x.high, y.offset * x.offset);
+    }
+  }
+  return absl::OkStatus();
+}
+
 int BilinearVersion(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT16) return 4;
   if (args.node.GetOptions<schema::ResizeBilinearOptionsT>().half_pixel_centers) return 3;
@@ -132,6 +161,7 @@ const OpRecord& ResizeBilinearOp() {
     OpRecord r = MakeRecord(schema::BuiltinOperator_RESIZE_BILINEAR,
                             {"UpSampling2D", "ResizeBilinear", "Resize"});
     r.prepare = PrepareBilinear;
+    r.gradient = BilinearGradient;
     r.version = BilinearVersion;
     return r;
   }();
@@ -143,6 +173,7 @@ const OpRecord& ResizeNearestNeighborOp() {
     OpRecord r = MakeRecord(schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR,
                             {"UpSampling2D", "ResizeNearestNeighbor", "Resize"});
     r.prepare = PrepareNearest;
+    r.gradient = FixedMoveGradient;
     r.version = NearestVersion;
     return r;
   }();

@@ -1,9 +1,11 @@
 // SELECT and SELECT_V2: one of two values by a condition. WHERE: the places where a condition
 // holds.
 
+#include <algorithm>
 #include <cstring>
 
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 
 namespace litesmith {
 namespace {
@@ -42,8 +44,20 @@ absl::Status SelectShape(const ShapeArgs& args, std::vector<Shape>* outputs) {
   return absl::OkStatus();
 }
 
-template <typename T>
-absl::StatusOr<Kernel> SelectKernel(const PrepareArgs& args, const Shape& condition) {
+// The condition's shape, broadcast against the values': by row, SELECT's has as many dimensions as
+// they, all but the first 1.
+Shape ConditionShape(const PrepareArgs& args) {
+  Shape condition = args.in(0).shape;
+  const Shape& x = args.in(1).shape;
+  if (args.node.op == schema::BuiltinOperator_SELECT && condition.size() == 1 && condition != x &&
+      !x.empty() && condition[0] == x[0]) {
+    condition.resize(x.size(), 1);
+  }
+  return condition;
+}
+
+absl::StatusOr<reference::LoopNest<3>> SelectNest(const PrepareArgs& args) {
+  const Shape condition = ConditionShape(args);
   const Shape &x = args.in(1).shape, &y = args.in(2).shape, &out = args.out(0).shape;
   const int32_t* const shapes[3] = {condition.data(), x.data(), y.data()};
   const int ranks[3] = {static_cast<int>(condition.size()), args.in(1).rank(), args.in(2).rank()};
@@ -52,6 +66,30 @@ absl::StatusOr<Kernel> SelectKernel(const PrepareArgs& args, const Shape& condit
     return Unsupported("the broadcast to {} needs more than {} nested loops", ShapeString(out),
                        reference::kMaxLoops);
   }
+  return nest;
+}
+
+absl::Status SelectGradient(const GradArgs& args) {
+  LS_ASSIGN_OR_RETURN(const reference::LoopNest<3> nest, SelectNest(AsPrepareArgs(args)));
+  const auto* condition = args.inputs[0].As<uint8_t>();
+  for (size_t side : {1, 2}) {
+    float* to = args.in_grads[side];
+    if (to != nullptr && args.first[side]) std::fill_n(to, args.inputs[side].elements(), 0.0f);
+  }
+  const auto row = [&](const int64_t(&at)[3], int64_t from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const size_t side = condition[at[0] + i * nest.stride[0][0]] != 0 ? 1 : 2;
+      float* to = args.in_grads[side];
+      if (to != nullptr) to[at[side] + i * nest.stride[side][0]] += args.out_grads[0][from + i];
+    }
+  };
+  reference::ForEachRow<3>(nest, 0, nest.units(), row);
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::StatusOr<Kernel> SelectKernel(const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(const reference::LoopNest<3> nest, SelectNest(args));
   Kernel kernel;
   kernel.name = KernelName(args);
   kernel.run = [nest](const RunArgs& run) {
@@ -69,22 +107,15 @@ absl::StatusOr<Kernel> PrepareSelect(const PrepareArgs& args) {
       args.in(2).type != type) {
     return NoKernel(args);
   }
-  Shape condition = args.in(0).shape;
-  // SELECT's condition by row: as many dimensions as the values, all but the first 1.
-  const Shape& x = args.in(1).shape;
-  if (args.node.op == schema::BuiltinOperator_SELECT && condition.size() == 1 && condition != x &&
-      !x.empty() && condition[0] == x[0]) {
-    condition.resize(x.size(), 1);
-  }
   switch (TypeSize(type)) {
     case 1:
-      return SelectKernel<uint8_t>(args, condition);
+      return SelectKernel<uint8_t>(args);
     case 2:
-      return SelectKernel<uint16_t>(args, condition);
+      return SelectKernel<uint16_t>(args);
     case 4:
-      return SelectKernel<uint32_t>(args, condition);
+      return SelectKernel<uint32_t>(args);
     case 8:
-      return SelectKernel<uint64_t>(args, condition);
+      return SelectKernel<uint64_t>(args);
     default:
       return NoKernel(args);
   }
@@ -181,6 +212,7 @@ OpRecord SelectRecord(schema::BuiltinOperator op, ForeignNames names, InferShape
   record.version = version;
   record.quant.int8 = true;
   record.quant.int16x8 = true;
+  record.gradient = SelectGradient;
   record.quant.inputs = {{Role::kIndex}, {Role::kActivation}};
   record.quant.inputs_like_output = true;
   return record;

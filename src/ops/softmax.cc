@@ -132,6 +132,25 @@ absl::StatusOr<Kernel> PrepareLogSoftmax(const PrepareArgs& args) {
   return kernel;
 }
 
+// dx = dy - exp(y) * sum(dy), row by row.
+absl::Status LogSoftmaxGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  const size_t depth = args.outputs[0].shape.back();
+  const auto count = static_cast<size_t>(args.outputs[0].elements());
+  const auto* y = args.outputs[0].As<float>();
+  const float* dy = args.out_grads[0];
+  for (size_t row = 0; row < count; row += depth) {
+    float sum = 0.0f;
+    for (size_t c = row; c < row + depth; ++c) sum += dy[c];
+    for (size_t c = row; c < row + depth; ++c) {
+      const float g = dy[c] - std::exp(y[c]) * sum;
+      dx[c] = args.first[0] ? g : dx[c] + g;
+    }
+  }
+  return absl::OkStatus();
+}
+
 int LogSoftmaxVersion(const VersionArgs& args) {
   return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
 }
@@ -235,6 +254,7 @@ const OpRecord& LogSoftmaxOp() {
     r.names = {"log_softmax", "LogSoftmax", "LogSoftmax"};
     r.infer_shapes = Infer;
     r.prepare = PrepareLogSoftmax;
+    r.gradient = LogSoftmaxGradient;
     r.version = LogSoftmaxVersion;
     r.quant.int8 = true;
     r.quant.output = OutputRule::kFixed;

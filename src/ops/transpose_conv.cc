@@ -2,8 +2,12 @@
 
 #include <memory>
 
+#include "kernels/conv_f32.h"
+#include "kernels/gradient/conv_f32.h"
+#include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -212,6 +216,73 @@ absl::StatusOr<Kernel> PrepareTransposeConv(const PrepareArgs& args) {
   return kernel;
 }
 
+// The convolution that this operator is the transpose of: from the output to the input, its filters
+// being the weights with the channels exchanged.
+ConvGeometry Turned(const ConvGeometry& g) {
+  ConvGeometry t = g;
+  t.in_h = g.out_h;
+  t.in_w = g.out_w;
+  t.in_c = t.filter_c = g.out_c;
+  t.out_h = g.in_h;
+  t.out_w = g.in_w;
+  t.out_c = g.in_c;
+  return t;
+}
+
+// to[inner][taps][outer] (+)= from[outer][taps][inner].
+void ExchangeChannels(const float* from, size_t outer, size_t taps, size_t inner, bool accumulate,
+                      float* to) {
+  for (size_t o = 0; o < outer; ++o) {
+    for (size_t t = 0; t < taps; ++t) {
+      for (size_t i = 0; i < inner; ++i) {
+        float& place = to[(i * taps + t) * outer + o];
+        const float value = from[(o * taps + t) * inner + i];
+        place = accumulate ? place + value : value;
+      }
+    }
+  }
+}
+
+absl::Status TransposeConvGradient(const GradArgs& args) {
+  const auto& options = args.node.GetOptions<TransposeConvOptionsT>();
+  LS_ASSIGN_OR_RETURN(const ConvGeometry g,
+                      MakeGeometry(options, args.inputs[kInput].shape, args.inputs[kWeights].shape,
+                                   args.outputs[0].shape));
+  const ConvGeometry turned = Turned(g);
+  if (!ConvF32Fits(turned)) return Unsupported("an output of this size has no gradient");
+  const size_t taps = size_t(g.filter_h) * g.filter_w, in_c = g.in_c, out_c = g.out_c;
+  const size_t positions = size_t(g.batches) * g.out_h * g.out_w;
+  // Scratch: the gradient before the activation, exchanged weights, packed weights, the kernels'
+  // own.
+  const auto aligned = [](size_t floats) { return (floats + 15) / 16 * 16; };
+  const size_t masked = aligned(positions * out_c), weights = aligned(taps * in_c * out_c);
+  const size_t packed = aligned(PackedConvFloats(turned));
+  const size_t work =
+      std::max(ConvF32ScratchBytes(turned), gradient::ConvWeightsScratchBytes(turned));
+  auto* scratch = reinterpret_cast<float*>(
+      GradScratch(args, (masked + weights + packed) * sizeof(float) + work));
+  float* exchanged = scratch + masked;
+  float* panels = exchanged + weights;
+  LS_ASSIGN_OR_RETURN(const float* dy,
+                      BeforeActivation(args, options.fused_activation_function, scratch));
+  if (args.in_grads.size() > kBias && args.in_grads[kBias] != nullptr) {
+    gradient::ColumnSums(dy, positions, out_c, !args.first[kBias], args.in_grads[kBias]);
+  }
+  if (float* dx = args.in_grads[kInput]; dx != nullptr) {
+    ExchangeChannels(args.inputs[kWeights].As<float>(), out_c, taps, in_c, false, exchanged);
+    PackConvF32(turned, exchanged, panels);
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    ConvF32(turned, dy, panels, {dx, nullptr, -kInfinity, kInfinity, !args.first[kInput]},
+            panels + packed, args.threads);
+  }
+  if (float* dw = args.in_grads[kWeights]; dw != nullptr) {
+    gradient::ConvWeights(turned, dy, args.inputs[kInput].As<float>(), false, exchanged,
+                          panels + packed, args.threads);
+    ExchangeChannels(exchanged, in_c, taps, out_c, !args.first[kWeights], dw);
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   const auto& options = args.node.GetOptions<TransposeConvOptionsT>();
   if (args.in(kInput) == schema::TensorType_INT16 &&
@@ -232,6 +303,7 @@ const OpRecord& TransposeConvOp() {
     r.names = {"Conv2DTranspose", "Conv2DBackpropInput", "ConvTranspose"};
     r.infer_shapes = Infer;
     r.prepare = PrepareTransposeConv;
+    r.gradient = TransposeConvGradient;
     r.version = Version;
     r.quant.int8 = r.quant.int16x8 = r.quant.dynamic = true;
     r.quant.inputs = {

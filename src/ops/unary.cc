@@ -7,9 +7,11 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numbers>
 
 #include "kernels/reference/lookup.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 
 namespace litesmith {
 namespace {
@@ -227,6 +229,65 @@ absl::StatusOr<Kernel> PrepareLogicalNot(const PrepareArgs& args) {
                                        [](uint8_t x) { return static_cast<uint8_t>(x == 0); });
 }
 
+float GeluSlope(float x, bool approximate) {
+  constexpr float kRootHalf = std::numbers::sqrt2_v<float> / 2.0f;
+  if (approximate) {
+    const float slope = 2.0f * kRootHalf * std::numbers::inv_sqrtpi_v<float>;
+    const float t = std::tanh(slope * (x + 0.044715f * x * x * x));
+    return 0.5f * (1.0f + t) +
+           0.5f * x * (1.0f - t * t) * slope * (1.0f + 3.0f * 0.044715f * x * x);
+  }
+  const float density = kRootHalf * std::numbers::inv_sqrtpi_v<float> * std::exp(-0.5f * x * x);
+  return 0.5f * (1.0f + std::erf(x * kRootHalf)) + x * density;
+}
+
+float HardSwishSlope(float x) {
+  if (x <= -3.0f) return 0.0f;
+  return x >= 3.0f ? 1.0f : (2.0f * x + 3.0f) / 6.0f;
+}
+
+// The slope at x, where the function's value is y. Functions of steps have none.
+absl::Status Differentiate(const GradArgs& args) {
+  switch (args.node.op) {
+    case schema::BuiltinOperator_ABS:
+      return UnaryGradient(
+          args, [](float x, float) { return x > 0.0f ? 1.0f : (x < 0.0f ? -1.0f : 0.0f); });
+    case schema::BuiltinOperator_COS:
+      return UnaryGradient(args, [](float x, float) { return -std::sin(x); });
+    case schema::BuiltinOperator_ELU:
+      return UnaryGradient(args, [](float x, float y) { return x > 0.0f ? 1.0f : y + 1.0f; });
+    case schema::BuiltinOperator_EXP:
+      return UnaryGradient(args, [](float, float y) { return y; });
+    case schema::BuiltinOperator_GELU: {
+      const bool approximate = args.node.GetOptions<schema::GeluOptionsT>().approximate;
+      return UnaryGradient(args,
+                           [approximate](float x, float) { return GeluSlope(x, approximate); });
+    }
+    case schema::BuiltinOperator_HARD_SWISH:
+      return UnaryGradient(args, [](float x, float) { return HardSwishSlope(x); });
+    case schema::BuiltinOperator_LOG:
+      return UnaryGradient(args, [](float x, float) { return 1.0f / x; });
+    case schema::BuiltinOperator_NEG:
+      return UnaryGradient(args, [](float, float) { return -1.0f; });
+    case schema::BuiltinOperator_RSQRT:
+      return UnaryGradient(args, [](float, float y) { return -0.5f * y * y * y; });
+    case schema::BuiltinOperator_SIN:
+      return UnaryGradient(args, [](float x, float) { return std::cos(x); });
+    case schema::BuiltinOperator_SQRT:
+      return UnaryGradient(args, [](float, float y) { return 0.5f / y; });
+    case schema::BuiltinOperator_SQUARE:
+      return UnaryGradient(args, [](float x, float) { return 2.0f * x; });
+    default:
+      return Unsupported("there is no gradient");
+  }
+}
+
+bool HasSlope(schema::BuiltinOperator op) {
+  return op != schema::BuiltinOperator_CEIL && op != schema::BuiltinOperator_FLOOR &&
+         op != schema::BuiltinOperator_ROUND && op != schema::BuiltinOperator_SIGN &&
+         op != schema::BuiltinOperator_LOGICAL_NOT;
+}
+
 int VersionOne(const VersionArgs&) { return 1; }
 
 int AbsVersion(const VersionArgs& args) {
@@ -253,6 +314,7 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, Prepare prep
   record.infer_shapes = UnaryShape;
   record.prepare = prepare;
   record.version = version;
+  record.gradient = HasSlope(op) ? Differentiate : nullptr;
   record.quant.int8 = modes.int8;
   record.quant.int16x8 = modes.int16x8;
   return record;

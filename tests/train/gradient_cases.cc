@@ -3,15 +3,10 @@
 #include <numeric>
 
 namespace litesmith::testing {
-namespace {
 
-using schema::ActivationFunctionType;
-using schema::BuiltinOperator;
-
-// Values that lie at least 0.05 apart and from 0, +-1 and 6, in random order: no finite difference
+// At least 0.05 apart and from 0, +-1 and 6, in random order: no finite difference
 // of 0.01 meets a kink or changes an order. At most 200 of them.
-int32_t Spread(GraphBuilder* b, const std::string& name, Shape shape, uint64_t seed,
-               float low = -2.0f) {
+int32_t Spread(GraphBuilder* b, const std::string& name, Shape shape, uint64_t seed, float low) {
   const auto count = static_cast<size_t>(NumElements(shape));
   std::vector<float> values;
   for (float x = low; values.size() < std::max<size_t>(count, 80); x += 0.05f) {
@@ -23,13 +18,17 @@ int32_t Spread(GraphBuilder* b, const std::string& name, Shape shape, uint64_t s
   return b->Floats(name, std::move(shape), values);
 }
 
-// Small random weights.
 int32_t Small(GraphBuilder* b, const std::string& name, Shape shape, uint64_t seed) {
   Random random(seed);
   std::vector<float> values(static_cast<size_t>(NumElements(shape)));
   for (float& v : values) v = static_cast<float>(random.Uniform(-0.5, 0.5));
   return b->Floats(name, std::move(shape), values);
 }
+
+namespace {
+
+using schema::ActivationFunctionType;
+using schema::BuiltinOperator;
 
 struct Window {
   int size, filter, stride, dilation;
@@ -280,6 +279,7 @@ std::vector<GradientCase> GradientCases() {
   AddUnaryCases(&cases);
   AddReduceCases(&cases);
   AddMovementCases(&cases);
+  AddMoreGradientCases(&cases);
   return cases;
 }
 

@@ -20,6 +20,18 @@ struct GradientCase {
 
 std::vector<GradientCase> GradientCases();
 
+// Those of them in gradient_cases_more.cc.
+void AddMoreGradientCases(std::vector<GradientCase>* cases);
+
+// A constant of values that lie at least 0.05 apart, from `low` upwards in random order; for the
+// default they are 0.025 away from 0, +-1 and 6: no finite difference of 0.01 meets a kink or
+// changes an order.
+int32_t Spread(GraphBuilder* b, const std::string& name, Shape shape, uint64_t seed,
+               float low = -2.0f);
+
+// A constant of small random values.
+int32_t Small(GraphBuilder* b, const std::string& name, Shape shape, uint64_t seed);
+
 }  // namespace litesmith::testing
 
 #endif  // LITESMITH_TESTS_TRAIN_GRADIENT_CASES_H_
