@@ -19,6 +19,10 @@ absl::Status CheckWritable(const std::string& path, const std::vector<std::strin
 // Creates a folder and its parents where missing.
 absl::Status CreateFolder(const std::string& path);
 
+// Fails where CreateFolder, or writing into the folder, would for a reason that can be known
+// before; creates nothing.
+absl::Status CheckFolder(const std::string& path);
+
 }  // namespace litesmith
 
 #endif  // LITESMITH_FILES_H_

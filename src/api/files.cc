@@ -38,4 +38,18 @@ absl::Status CheckWritable(const std::string& path, const std::vector<std::strin
 
 absl::Status CreateFolder(const std::string& path) { return MakeDirectories(path); }
 
+absl::Status CheckFolder(const std::string& path) {
+  // The nearest part of the path that is there already decides.
+  std::error_code error;
+  std::filesystem::path part = std::filesystem::absolute(path, error);
+  while (!FileExists(part.string()) && part.has_relative_path()) part = part.parent_path();
+  if (!IsDirectory(part.string())) {
+    return Invalid("{}: {} is not a folder; choose another output", path, part.string());
+  }
+  if (::access(part.c_str(), W_OK) != 0) {
+    return IoError("{}: no right to write in {}; choose another output", path, part.string());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace litesmith

@@ -57,8 +57,11 @@ void Console::Show(const Context::Progress& p) {
 }
 
 void Console::Note(const std::string& sentence) {
-  Clear();
-  fmt::print(stderr, "litesmith: note: {}\n", sentence);
+  if (std::find(notes_.begin(), notes_.end(), sentence) == notes_.end()) notes_.push_back(sentence);
+}
+
+void Console::PrintNotes() const {
+  for (const std::string& note : notes_) fmt::print(stderr, "litesmith: note: {}\n", note);
 }
 
 void Console::Clear() {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "litesmith/context.h"
 
@@ -15,7 +16,9 @@ class Console {
   Console();
 
   void Show(const Context::Progress& progress);
+  // Keeps a sentence for PrintNotes: a command that fails says one thing only, why.
   void Note(const std::string& sentence);
+  void PrintNotes() const;
   // Removes an unfinished bar.
   void Clear();
 
@@ -25,6 +28,7 @@ class Console {
   bool terminal_;
   bool bar_shown_ = false;
   Clock::time_point start_, last_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace litesmith::cli

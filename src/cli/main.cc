@@ -82,6 +82,7 @@ int Work(const litesmith::cli::Action& action, int num_threads) {
   }
   console.Clear();
   if (!status.ok()) return Report(status);
+  console.PrintNotes();
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     return Report(absl::UnavailableError(
         fmt::format("standard output: cannot write: {}", std::strerror(errno))));
@@ -109,7 +110,15 @@ int main(int argc, char** argv) {
   litesmith::cli::AddEvaluate(&app, &common, &action);
   litesmith::cli::AddBenchmark(&app, &common, &action);
   litesmith::cli::AddInspect(&app, &common, &action);
+  litesmith::cli::AddDemo(&app, &common, &action);
+  litesmith::cli::AddData(&app, &common, &action);
   std::vector<std::string> words = Normalise(argc, argv);
+  if (!words.empty() && words[0].rfind('-', 0) != 0 &&
+      app.get_subcommands([&](CLI::App* sub) { return sub->check_name(words[0]); }).empty()) {
+    fmt::print(stderr, "litesmith: there is no command '{}'; see 'litesmith --help'\n",
+               OneLine(words[0]));
+    return kUsage;
+  }
   std::reverse(words.begin(), words.end());
   try {
     app.parse(words);

@@ -1,0 +1,185 @@
+#include "litesmith/demo.h"
+
+#include <filesystem>
+
+#include "api/state.h"
+#include "base/file.h"
+#include "data/synthetic.h"
+#include "evaluate/evaluate.h"
+#include "litesmith/benchmark.h"
+#include "litesmith/files.h"
+#include "passes/passes.h"
+#include "quantize/quantize.h"
+#include "tflite/notes.h"
+#include "tflite/tflite.h"
+#include "train/train.h"
+
+namespace litesmith {
+namespace {
+
+constexpr char kFolder[] = "mnist_tflite_models";
+constexpr char kResults[] = "benchmark_results.json";
+constexpr uint64_t kSyntheticSeed = 0;
+
+// A file of the demo: what is written, and the graph as it is read back from there.
+struct Product {
+  std::string name;
+  std::vector<std::byte> bytes;
+  std::shared_ptr<const Graph> graph;
+};
+
+const char* Suffix(RecipeKind kind) {
+  switch (kind) {
+    case RecipeKind::kFloat16:
+      return "quant_f16";
+    case RecipeKind::kDynamic:
+      return "quant_dynamic";
+    case RecipeKind::kInt8:
+      return "quant_int8";
+    case RecipeKind::kInt16x8:
+      return "quant_16x8";
+  }
+  return "";
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenDigits(const DataSource& source, const Graph& graph,
+                                                    DataUse use, const Context& context) {
+  if (!source.path.empty()) return OpenSource(source, graph, use, context);
+  const bool test = use == DataUse::kEvaluation;
+  return SyntheticDigits(test ? DigitSplit::kTest : DigitSplit::kTrain,
+                         test ? kSyntheticTestCount : kSyntheticTrainCount, kSyntheticSeed,
+                         context);
+}
+
+absl::Status CheckTraining(const TrainRequest& request) {
+  if (request.epochs < 1) {
+    return Invalid("--epochs is {}; at least 1 is needed", request.epochs);
+  }
+  if (request.batch_size < 1) {
+    return Invalid("the batch size is {}; at least 1 is needed", request.batch_size);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Graph> Train(const TrainRequest& request, Dataset* data, const Context& context,
+                            const std::function<void(const EpochSummary&)>& on_epoch) {
+  Graph graph = MnistNetwork(request.seed);
+  TrainOptions options;
+  options.epochs = request.epochs;
+  options.batch_size = request.batch_size;
+  options.seed = request.seed;
+  const auto forward = [&](const EpochResult& r) {
+    if (on_epoch) on_epoch(EpochSummary{r.epoch, r.loss, r.accuracy, r.seconds});
+  };
+  const std::string where = request.data.path.empty() ? "drawn digits" : request.data.path;
+  LS_RETURN_IF_ERROR_IN(TrainClassifier(&graph, data, options, context, forward), where);
+  NotePreprocessing(request.data, *data, &graph);
+  return graph;
+}
+
+absl::StatusOr<Product> MakeProduct(const std::string& suffix, Graph graph,
+                                    const Context& context) {
+  Product out;
+  out.name = "mnist_model_" + suffix;
+  FinishForWriting(&graph);
+  LS_ASSIGN_OR_RETURN(out.bytes, SerializeTflite(graph));
+  // What is measured is what is written.
+  const Blob copy = Blob::Copy(out.bytes);
+  LS_ASSIGN_OR_RETURN(Graph read, ParseTflite(copy.bytes, copy.owner, context));
+  out.graph = std::make_shared<const Graph>(std::move(read));
+  return out;
+}
+
+absl::StatusOr<std::vector<Product>> MakeProducts(const Graph& trained,
+                                                  const std::vector<Recipe>& recipes,
+                                                  Dataset* calibration, const Context& context) {
+  std::vector<Product> out;
+  Graph graph = trained;
+  LS_RETURN_IF_ERROR(Optimise(&graph, context));
+  LS_ASSIGN_OR_RETURN(Product float32, MakeProduct("float32", std::move(graph), context));
+  out.push_back(std::move(float32));
+  for (const Recipe& recipe : recipes) {
+    QuantizeOptions options;
+    options.recipe = recipe;
+    if (recipe.kind == RecipeKind::kInt8) {
+      options.input_type = options.output_type = ElementType::kInt8;
+    }
+    LS_ASSIGN_OR_RETURN_IN(Graph quantized, Quantize(trained, calibration, options, context),
+                           recipe.name);
+    nlohmann::json notes = ReadNotes(quantized);
+    notes["recipe"] = recipe.name;
+    WriteNotes(notes, &quantized);
+    LS_ASSIGN_OR_RETURN(Product product,
+                        MakeProduct(Suffix(recipe.kind), std::move(quantized), context));
+    out.push_back(std::move(product));
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<BenchmarkRow>> Measure(const std::vector<Product>& products,
+                                                  Dataset* test, const Context& context) {
+  std::vector<BenchmarkRow> rows;
+  for (const Product& product : products) {
+    Context named = context;
+    named.progress = [&](const Context::Progress& p) {
+      context.Report(p.what, p.done, p.total, product.name);
+    };
+    BenchmarkRow row;
+    row.name = product.name;
+    row.bytes = product.bytes.size();
+    row.is_baseline = rows.empty();
+    LS_ASSIGN_OR_RETURN(row.latency, MeasureLatency(product.graph, BenchmarkOptions{}, named));
+    LS_ASSIGN_OR_RETURN(const EvaluateResult result,
+                        Evaluate(product.graph, test, EvaluateOptions{}, named));
+    row.accuracy = result.accuracy;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace
+
+absl::StatusOr<Model> TrainDigits(const TrainRequest& request, const Context& context,
+                                  const std::function<void(const EpochSummary&)>& on_epoch) {
+  LS_RETURN_IF_ERROR(CheckTraining(request));
+  LS_ASSIGN_OR_RETURN(const auto data, OpenDigits(request.data, MnistNetwork(request.seed),
+                                                  DataUse::kTraining, context));
+  LS_ASSIGN_OR_RETURN(Graph graph, Train(request, data.get(), context, on_epoch));
+  return ModelAccess::Make(std::move(graph), nullptr);
+}
+
+absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& context,
+                               const std::function<void(const EpochSummary&)>& on_epoch) {
+  LS_RETURN_IF_ERROR(CheckTraining(request.train));
+  std::vector<Recipe> recipes;
+  for (const std::string& name : request.recipes) {
+    LS_ASSIGN_OR_RETURN(Recipe recipe, FindRecipe(name));
+    recipes.push_back(std::move(recipe));
+  }
+  const std::string folder = (std::filesystem::path(request.output) / kFolder).string();
+  LS_RETURN_IF_ERROR(CheckFolder(folder));
+  const Graph untrained = MnistNetwork(request.train.seed);
+  const DataSource& source = request.train.data;
+  DataSource test_source = source;
+  test_source.split = "";
+  LS_ASSIGN_OR_RETURN(const auto train, OpenDigits(source, untrained, DataUse::kTraining, context));
+  LS_ASSIGN_OR_RETURN(const auto test,
+                      OpenDigits(test_source, untrained, DataUse::kEvaluation, context));
+  LS_ASSIGN_OR_RETURN(const Graph trained, Train(request.train, train.get(), context, on_epoch));
+  LS_ASSIGN_OR_RETURN(const std::vector<Product> products,
+                      MakeProducts(trained, recipes, train.get(), context));
+  LS_ASSIGN_OR_RETURN(const std::vector<BenchmarkRow> rows, Measure(products, test.get(), context));
+  Report report = BenchmarkReport(rows, ReadSystemInfo());
+  LS_RETURN_IF_ERROR(MakeDirectories(folder));
+  for (const Product& product : products) {
+    LS_RETURN_IF_ERROR(
+        WriteFileAtomically(fmt::format("{}/{}.tflite", folder, product.name), product.bytes));
+  }
+  const std::string results = (std::filesystem::path(request.output) / kResults).string();
+  LS_RETURN_IF_ERROR(WriteText(results, ToJson(report)));
+  report.notes.push_back(
+      fmt::format("written: {} models in {}, and {}", products.size(), folder, results));
+  return report;
+}
+
+}  // namespace litesmith
