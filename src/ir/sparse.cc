@@ -27,10 +27,13 @@ class Decoder {
  public:
   explicit Decoder(const Tensor& tensor) : tensor_(tensor), sparsity_(*tensor.sparsity) {}
 
-  absl::StatusOr<Blob> Decode() {
+  absl::StatusOr<Blob> Decode(uint64_t memory_budget) {
     element_ = TypeSize(tensor_.type);
     if (element_ == 0) return Unsupported("{} cannot be stored sparse", TypeName(tensor_.type));
     LS_ASSIGN_OR_RETURN(const size_t bytes, TensorBytes(tensor_.type, tensor_.shape));
+    if (bytes > memory_budget) {
+      return Invalid("its dense form takes {} bytes, more than the memory limit", bytes);
+    }
     LS_RETURN_IF_ERROR(ReadLevels());
     out_.resize(bytes);
     position_.assign(tensor_.shape.size(), 0);
@@ -101,6 +104,10 @@ class Decoder {
     }
     const auto p = static_cast<size_t>(previous);
     if (p + 1 >= level.segments.size()) return Invalid("its sparse segments end too early");
+    // A longer segment would name an index twice, and nested ones would multiply.
+    if (int64_t{level.segments[p + 1]} - level.segments[p] > level.size) {
+      return Invalid("its sparse segment {} is longer than its dimension", p);
+    }
     for (int64_t i = level.segments[p]; i < level.segments[p + 1]; ++i) {
       if (i < 0 || static_cast<size_t>(i) >= level.indices.size()) {
         return Invalid("its sparse segments lie outside the indices");
@@ -144,6 +151,8 @@ class Decoder {
 
 }  // namespace
 
-absl::StatusOr<Blob> Densify(const Tensor& tensor) { return Decoder(tensor).Decode(); }
+absl::StatusOr<Blob> Densify(const Tensor& tensor, uint64_t memory_budget) {
+  return Decoder(tensor).Decode(memory_budget);
+}
 
 }  // namespace litesmith

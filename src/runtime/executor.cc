@@ -251,7 +251,8 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(std::shared_ptr<const
 
 absl::StatusOr<InferredShapes> InferAllShapes(const Graph& graph,
                                               const std::vector<Shape>& input_shapes) {
-  LS_ASSIGN_OR_RETURN(std::vector<TensorState> states, InitialStates(graph, input_shapes));
+  LS_ASSIGN_OR_RETURN(std::vector<TensorState> states,
+                      InitialStates(graph, input_shapes, ExecutorOptions().memory_budget));
   const Subgraph& subgraph = graph.main();
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
     const Node& node = subgraph.nodes[n];

@@ -342,7 +342,8 @@ absl::Status InferNode(const OpRecord& op, const Node& node, std::span<const Ten
 }
 
 absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
-                                                       const std::vector<Shape>& input_shapes) {
+                                                       const std::vector<Shape>& input_shapes,
+                                                       uint64_t memory_budget) {
   const Subgraph& subgraph = graph.main();
   if (!input_shapes.empty() && input_shapes.size() != subgraph.inputs.size()) {
     return Invalid("{} input shapes given, the model has {} inputs", input_shapes.size(),
@@ -357,7 +358,7 @@ absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
     if (!states[t].has_value) continue;
     states[t].value = tensor.data;
     if (tensor.sparsity != nullptr) {
-      LS_ASSIGN_OR_RETURN_IN(states[t].value, Densify(tensor),
+      LS_ASSIGN_OR_RETURN_IN(states[t].value, Densify(tensor, memory_budget),
                              fmt::format("tensor '{}'", Printable(tensor.label())));
     }
   }
@@ -380,7 +381,8 @@ absl::StatusOr<std::shared_ptr<const Program>> BuildProgram(std::shared_ptr<cons
   auto program = std::make_shared<Program>();
   program->graph = std::move(graph);
   program->options = options;
-  LS_ASSIGN_OR_RETURN(program->tensors, InitialStates(*program->graph, options.input_shapes));
+  LS_ASSIGN_OR_RETURN(program->tensors,
+                      InitialStates(*program->graph, options.input_shapes, options.memory_budget));
   const Subgraph& subgraph = program->subgraph();
   bool dynamic = false;
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {

@@ -62,9 +62,11 @@ absl::StatusOr<const OpRecord*> RunnableOp(const Node& node);
 absl::Status InferNode(const OpRecord& op, const Node& node, std::span<const TensorView> inputs,
                        std::span<const TensorView> outputs, std::vector<Shape>* shapes);
 
-// Initial states: constants known, inputs with the wanted shapes.
+// Initial states: constants known (sparse ones expanded within the budget), inputs with the wanted
+// shapes.
 absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
-                                                       const std::vector<Shape>& input_shapes);
+                                                       const std::vector<Shape>& input_shapes,
+                                                       uint64_t memory_budget);
 
 absl::StatusOr<std::shared_ptr<const Program>> BuildProgram(std::shared_ptr<const Graph> graph,
                                                             const ExecutorOptions& options);
