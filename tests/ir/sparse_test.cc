@@ -46,7 +46,7 @@ schema::SparsityParametersT Csr() {
 }
 
 void ExpectDense(const Tensor& tensor, const std::vector<float>& wanted) {
-  ASSERT_OK_AND_ASSIGN(const Blob dense, Densify(tensor));
+  ASSERT_OK_AND_ASSIGN(const Blob dense, Densify(tensor, 1 << 20));
   const auto got = dense.As<float>();
   EXPECT_EQ(std::vector<float>(got.begin(), got.end()), wanted);
 }
@@ -68,9 +68,14 @@ TEST(DensifyTest, Blocks) {
 
 void ExpectError(Shape shape, schema::SparsityParametersT p, const std::vector<float>& values,
                  const char* what) {
-  auto dense = Densify(Sparse(std::move(shape), std::move(p), values));
+  auto dense = Densify(Sparse(std::move(shape), std::move(p), values), 1 << 20);
   ASSERT_FALSE(dense.ok());
   EXPECT_THAT(std::string(Message(dense.status())), HasSubstr(what));
+}
+
+TEST(DensifyTest, TheMemoryLimitHolds) {
+  EXPECT_OK(Densify(Sparse({3, 4}, Csr(), {5, 7, 8}), 48));
+  EXPECT_FALSE(Densify(Sparse({3, 4}, Csr(), {5, 7, 8}), 47).ok());
 }
 
 TEST(DensifyTest, WrongParametersAreErrors) {
