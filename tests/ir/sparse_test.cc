@@ -89,7 +89,7 @@ TEST(DensifyTest, WrongParametersAreErrors) {
   few.dim_metadata[1] = Rows({0, 1}, {1});
   ExpectError({3, 4}, std::move(few), {5, 7, 8}, "end too early");
   auto far = Csr();
-  far.dim_metadata[1] = Rows({0, 1, 1, 9}, {1, 0, 3});
+  far.dim_metadata[1] = Rows({0, 1, 1, 4}, {1, 0, 3});
   ExpectError({3, 4}, std::move(far), {5, 7, 8}, "outside the indices");
 }
 

@@ -159,6 +159,29 @@ void AddMoves(std::vector<GradientCase>* cases) {
   add(Move("TRANSPOSE", schema::BuiltinOperator_TRANSPOSE, {2, 3, 4}, {{{3}, {2, 0, 1}}},
            {4, 2, 3}));
   add(Move("REVERSE_V2", schema::BuiltinOperator_REVERSE_V2, {2, 3}, {{{1}, {1}}}, {2, 3}));
+  schema::MirrorPadOptionsT mirror;
+  mirror.mode = schema::MirrorPadMode_REFLECT;
+  add(Move("MIRROR_PAD", schema::BuiltinOperator_MIRROR_PAD, {3, 4}, {{{2, 2}, {1, 1, 2, 1}}},
+           {5, 7}, Options(mirror)));
+  schema::ReverseSequenceOptionsT reverse;
+  reverse.seq_dim = 1;
+  add(Move("REVERSE_SEQUENCE", schema::BuiltinOperator_REVERSE_SEQUENCE, {2, 4}, {{{2}, {3, 4}}},
+           {2, 4}, Options(reverse)));
+  add({"TOPK_V2", [](GraphBuilder* b) {
+         const int32_t x = Spread(b, "x", {2, 5}, 21, -2.0f);
+         const int32_t k = b->Ints("k", {}, {3});
+         const int32_t y = b->Op(schema::BuiltinOperator_TOPK_V2, "y", {x, k}, {2, 3});
+         Node& node = b->graph().main().nodes.back();
+         node.outputs.push_back(b->Value("indices", {2, 3}, schema::TensorType_INT32));
+         return y;
+       }});
+  add({"DYNAMIC_UPDATE_SLICE", [](GraphBuilder* b) {
+         const int32_t x = Small(b, "x", {3, 4}, 22);
+         const int32_t update = Small(b, "update", {2, 2}, 23);
+         const int32_t start = b->Ints("start", {2}, {1, 2});
+         return b->Op(schema::BuiltinOperator_DYNAMIC_UPDATE_SLICE, "y", {x, update, start},
+                      {3, 4});
+       }});
   add(Move("TILE", schema::BuiltinOperator_TILE, {2, 3}, {{{2}, {3, 2}}}, {6, 6}));
   add(Move("BROADCAST_TO", schema::BuiltinOperator_BROADCAST_TO, {2, 1}, {{{3}, {2, 2, 4}}},
            {2, 2, 4}));
