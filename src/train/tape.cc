@@ -175,7 +175,8 @@ class TapePlanner {
     step.node = n;
     step.gradient = FindOp(node)->gradient;
     for (int32_t t : node.outputs) {
-      if (t >= 0 && !written_[static_cast<size_t>(t)]) {
+      // Integer results (TOPK_V2's indices) have no gradient.
+      if (t >= 0 && IsFloat(subgraph_, t) && !written_[static_cast<size_t>(t)]) {
         step.zero.push_back(t);
         written_[static_cast<size_t>(t)] = true;
       }
