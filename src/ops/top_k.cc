@@ -198,9 +198,12 @@ int VersionOne(const VersionArgs&) { return 1; }
 }  // namespace
 
 const OpRecord& TopKV2Op() {
-  static const OpRecord record =
-      MovementRecord(schema::BuiltinOperator_TOPK_V2, {"", "TopKV2", "TopK"}, TopKShape,
-                     PrepareTopK, TopKVersion, {{Role::kActivation}, {Role::kIndex}});
+  static const OpRecord record = [] {
+    OpRecord r = MovementRecord(schema::BuiltinOperator_TOPK_V2, {"", "TopKV2", "TopK"}, TopKShape,
+                                PrepareTopK, TopKVersion, {{Role::kActivation}, {Role::kIndex}});
+    r.gradient = nullptr;  // where the elements come from depends on their values
+    return r;
+  }();
   return record;
 }
 

@@ -167,14 +167,6 @@ void AddMoves(std::vector<GradientCase>* cases) {
   reverse.seq_dim = 1;
   add(Move("REVERSE_SEQUENCE", schema::BuiltinOperator_REVERSE_SEQUENCE, {2, 4}, {{{2}, {3, 4}}},
            {2, 4}, Options(reverse)));
-  add({"TOPK_V2", [](GraphBuilder* b) {
-         const int32_t x = Spread(b, "x", {2, 5}, 21, -2.0f);
-         const int32_t k = b->Ints("k", {}, {3});
-         const int32_t y = b->Op(schema::BuiltinOperator_TOPK_V2, "y", {x, k}, {2, 3});
-         Node& node = b->graph().main().nodes.back();
-         node.outputs.push_back(b->Value("indices", {2, 3}, schema::TensorType_INT32));
-         return y;
-       }});
   add({"DYNAMIC_UPDATE_SLICE", [](GraphBuilder* b) {
          const int32_t x = Small(b, "x", {3, 4}, 22);
          const int32_t update = Small(b, "update", {2, 2}, 23);
