@@ -151,6 +151,7 @@ const OpRecord& DynamicUpdateSliceOp() {
     OpRecord r = MovementRecord(schema::BuiltinOperator_DYNAMIC_UPDATE_SLICE, {"", "", ""},
                                 UpdateSliceShape, PrepareUpdateSlice, UpdateSliceVersion,
                                 {{Role::kActivation}, {Role::kActivation}, {Role::kIndex}});
+    r.gradient = nullptr;  // two inputs are moved, the shared gradient knows one
     r.quant.output = OutputRule::kRange;
     r.quant.inputs_like_output = true;
     return r;

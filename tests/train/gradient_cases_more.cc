@@ -167,13 +167,6 @@ void AddMoves(std::vector<GradientCase>* cases) {
   reverse.seq_dim = 1;
   add(Move("REVERSE_SEQUENCE", schema::BuiltinOperator_REVERSE_SEQUENCE, {2, 4}, {{{2}, {3, 4}}},
            {2, 4}, Options(reverse)));
-  add({"DYNAMIC_UPDATE_SLICE", [](GraphBuilder* b) {
-         const int32_t x = Small(b, "x", {3, 4}, 22);
-         const int32_t update = Small(b, "update", {2, 2}, 23);
-         const int32_t start = b->Ints("start", {2}, {1, 2});
-         return b->Op(schema::BuiltinOperator_DYNAMIC_UPDATE_SLICE, "y", {x, update, start},
-                      {3, 4});
-       }});
   add(Move("TILE", schema::BuiltinOperator_TILE, {2, 3}, {{{2}, {3, 2}}}, {6, 6}));
   add(Move("BROADCAST_TO", schema::BuiltinOperator_BROADCAST_TO, {2, 1}, {{{3}, {2, 2, 4}}},
            {2, 2, 4}));
