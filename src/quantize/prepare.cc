@@ -5,6 +5,7 @@
 
 #include "ops/op.h"
 #include "passes/passes.h"
+#include "quantize/decompose.h"
 #include "quantize/quantize.h"
 #include "quantize/rules.h"
 
@@ -85,7 +86,10 @@ absl::StatusOr<Graph> PrepareForQuantization(const Graph& graph, const Recipe& r
   LS_RETURN_IF_ERROR(CheckNotQuantized(graph));
   Graph out = graph;
   LS_RETURN_IF_ERROR(Optimise(&out, context, /*unpack_weights=*/true));
-  if (recipe.needs_calibration()) UntieConstants(&out);
+  if (recipe.needs_calibration()) {
+    Decompose(&out, recipe.kind);
+    UntieConstants(&out);
+  }
   return out;
 }
 

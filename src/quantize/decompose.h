@@ -1,0 +1,15 @@
+#ifndef LITESMITH_QUANTIZE_DECOMPOSE_H_
+#define LITESMITH_QUANTIZE_DECOMPOSE_H_
+
+#include "ir/graph.h"
+#include "quantize/quantize.h"
+
+namespace litesmith {
+
+// Rewrites float nodes that this static recipe cannot quantize into nodes that it can, where both
+// compute the same function: SQUARE, SQUARED_DIFFERENCE, NEG. Nodes keep their names.
+void Decompose(Graph* graph, RecipeKind kind);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_QUANTIZE_DECOMPOSE_H_
