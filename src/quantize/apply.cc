@@ -213,7 +213,8 @@ class Applier {
       return Get(t, Form{});
     const InputRule rule = op->quant.input(i);
     if (mode == NodeMode::kDynamic) {
-      const bool weights = rule.role == Role::kWeight && planned(t).type == schema::TensorType_INT8;
+      const bool weights = rule.role != Role::kIndex && IsFloatConstant(original_, t) &&
+                           planned(t).type == schema::TensorType_INT8;
       if (weights) is_weight_[static_cast<size_t>(t)] = true;
       return Get(t, weights ? PlannedForm(t) : Form{});
     }

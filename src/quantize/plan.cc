@@ -77,7 +77,10 @@ void PlanDynamic(const Graph& graph, Plan* plan) {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const int32_t t = node.inputs[i];
       const InputRule rule = op->quant.input(i);
-      if (rule.role != Role::kWeight || !IsFloatConstant(subgraph, t)) continue;
+      // A product of two activations takes a constant second factor as weights.
+      const bool weights_here =
+          rule.role == Role::kWeight || (rule.role == Role::kActivation && i > 0);
+      if (!weights_here || !IsFloatConstant(subgraph, t)) continue;
       const Tensor& weights = subgraph.tensors[static_cast<size_t>(t)];
       const auto values = weights.data.As<float>();
       if (values.size() < kSmallestDynamic) {
