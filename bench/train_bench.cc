@@ -7,12 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "tflite/tflite.h"
 #include "train/train.h"
 
 int main(int argc, char** argv) {
   using namespace litesmith;
   if (argc < 2) {
-    fmt::print(stderr, "usage: train_bench IDX_FOLDER [epochs] [threads] [seeds] [batch]\n");
+    fmt::print(stderr,
+               "usage: train_bench DATA [epochs] [threads] [seeds] [batch] [MODEL.tflite]\n");
     return 2;
   }
   const auto argument = [&](int i, int standard) {
@@ -23,7 +25,18 @@ int main(int argc, char** argv) {
   std::vector<double> accuracies;
   for (int seed = 0; seed < argument(4, 1); ++seed) {
     Graph graph = MnistNetwork(static_cast<uint64_t>(seed));
-    const std::vector<InputSpec> inputs = {{"image", "image", {28, 28, 1}, ElementType::kFloat32}};
+    if (argc > 6) {
+      auto read = ReadTflite(argv[6], context);
+      if (!read.ok()) {
+        fmt::print(stderr, "{}\n", Message(read.status()));
+        return 1;
+      }
+      graph = std::move(read).value();
+    }
+    const Tensor& input = graph.main().tensors[static_cast<size_t>(graph.main().inputs[0])];
+    const std::vector<int64_t> shape(input.shape.begin() + 1, input.shape.end());
+    const std::vector<InputSpec> inputs = {
+        {InputName(graph, 0), input.name, shape, ElementType::kFloat32}};
     DatasetOptions train, test;
     train.split = "train";
     test.split = "test";

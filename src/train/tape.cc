@@ -29,9 +29,31 @@ bool IsFloat(const Subgraph& subgraph, int32_t tensor) {
          subgraph.tensors[static_cast<size_t>(tensor)].type == schema::TensorType_FLOAT32;
 }
 
+// Files made for one sample often spell the batch out in a RESHAPE: [1, 64]. There the first
+// dimension is left open.
+void FreeBatchInReshapes(Subgraph* subgraph) {
+  if (subgraph->inputs.empty()) return;
+  const Shape& input = subgraph->tensors[static_cast<size_t>(subgraph->inputs[0])].shape;
+  const int32_t batch = input.empty() ? 0 : input[0];
+  for (Node& node : subgraph->nodes) {
+    if (node.op != schema::BuiltinOperator_RESHAPE || node.input(1) < 0) continue;
+    const Tensor& wanted = subgraph->tensors[static_cast<size_t>(node.inputs[1])];
+    if (!wanted.is_constant() || wanted.type != schema::TensorType_INT32) continue;
+    const auto old = wanted.data.As<int32_t>();
+    std::vector<int32_t> sizes(old.begin(), old.end());
+    const bool fixed = std::all_of(sizes.begin(), sizes.end(), [](int32_t d) { return d > 0; });
+    if (sizes.empty() || !fixed || sizes[0] != batch) continue;
+    sizes[0] = -1;
+    Tensor open = wanted;
+    open.data = Blob::Of(sizes);
+    node.inputs[1] = subgraph->AddTensor(std::move(open));
+  }
+}
+
 // The graph with its parameters as further inputs, so that the kernels read them at run time.
 std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Parameters& parameters) {
   auto copy = std::make_shared<Graph>(graph);
+  FreeBatchInReshapes(&copy->main());
   for (const Parameter& p : parameters.items) {
     Tensor& tensor = copy->main().tensors[static_cast<size_t>(p.tensor)];
     tensor.data = {};

@@ -146,6 +146,24 @@ TEST(Train, TheWayToTheSamplesDoesNotMatter) {
   EXPECT_EQ(direct.values, Values(graph));
 }
 
+// Files made for one sample: a batch of 1 in the input's signature and in the RESHAPE. The trained
+// graph keeps both.
+TEST(Train, ModelsOfBatchOneAreTrained) {
+  MemoryDataset data = BlobPictures(100, 3, 3);
+  TrainOptions options;
+  options.epochs = 1;
+  const Trained open = RunTraining(SmallClassifier(3, 1), &data, options);
+  ASSERT_OK(open.status);
+  Graph fixed = SmallClassifier(3, 1);
+  for (Tensor& tensor : fixed.main().tensors) {
+    tensor.shape_signature.clear();
+    if (tensor.name == "shape") tensor.data = Blob::Of(std::vector<int32_t>{1, 144});
+  }
+  const Trained closed = RunTraining(fixed, &data, options);
+  ASSERT_OK(closed.status);
+  EXPECT_EQ(open.values, closed.values);
+}
+
 TEST(Train, FrozenLayersKeepTheirValues) {
   MemoryDataset data = BlobPictures(64, 3, 4);
   TrainOptions options;
