@@ -81,7 +81,8 @@ int32_t GraphBuilder::AddNode(schema::BuiltinOperator op, Options options,
 }
 
 Graph GraphBuilder::Finish(std::string_view model_name, const std::vector<std::string>& input_names,
-                           const std::vector<int32_t>& outputs) && {
+                           const std::vector<int32_t>& outputs,
+                           const std::vector<std::string>& output_names) && {
   Subgraph& main = graph_.main();
   main.outputs = outputs;
   graph_.description = model_name;
@@ -90,9 +91,9 @@ Graph GraphBuilder::Finish(std::string_view model_name, const std::vector<std::s
   for (size_t i = 0; i < main.inputs.size(); ++i) {
     signature.inputs.push_back({input_names[i], main.inputs[i]});
   }
-  // The names that the official converter gives to the outputs of a Keras 3 model.
   for (size_t i = 0; i < outputs.size(); ++i) {
-    signature.outputs.push_back({fmt::format("output_{}", i), outputs[i]});
+    signature.outputs.push_back(
+        {i < output_names.size() ? output_names[i] : fmt::format("output_{}", i), outputs[i]});
   }
   graph_.signatures.push_back(std::move(signature));
   return std::move(graph_);

@@ -56,9 +56,11 @@ class GraphBuilder {
     return graph_.main().tensors[static_cast<size_t>(tensor)].type;
   }
 
-  // Closes the graph: outputs and the signature "serving_default".
+  // Closes the graph: outputs and the signature "serving_default". Outputs without names are called
+  // as the official converter calls them, output_0, output_1 …
   Graph Finish(std::string_view model_name, const std::vector<std::string>& input_names,
-               const std::vector<int32_t>& outputs) &&;
+               const std::vector<int32_t>& outputs,
+               const std::vector<std::string>& output_names) &&;
 
  private:
   std::string Unique(std::string_view name);

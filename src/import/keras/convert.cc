@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kMaxModelDepth = 16;
 constexpr size_t kMaxCalls = 100000;
+constexpr size_t kMaxNodes = 1 << 20;
 constexpr size_t kMaxListed = 50;
 
 using Outputs = std::vector<int32_t>;
@@ -33,13 +34,33 @@ absl::StatusOr<TensorType> InputType(std::string_view dtype) {
 // ---- What cannot be imported, all at once
 // ------------------------------------------------------------------
 
+// Layers whose weights are stored quantized: their int8 kernels are no plain weights.
+bool IsQuantized(const Json& config) {
+  if (Member(config, "quantization_config") != nullptr) return true;
+  const Json* dtype = Member(config, "dtype");
+  if (dtype == nullptr) return false;
+  const std::string name = ObjectName(*dtype);
+  return name.find("Quantized") != std::string::npos || name.starts_with("int8") ||
+         name.starts_with("int4") || name.starts_with("float8");
+}
+
 void ListUnsupportedLayer(std::string_view class_name, std::string_view name, const Json& config,
                           std::vector<std::string>* list) {
   const auto add = [&](std::string_view reason) {
     list->push_back(fmt::format("'{}' ({}{})", Printable(name), Printable(class_name), reason));
   };
-  if (class_name == "InputLayer") return;
-  if (FindLayer(class_name) == nullptr) return add("");
+  if (class_name == "InputLayer") {
+    for (const char* key : {"sparse", "ragged"}) {
+      const Json* value = Member(config, key);
+      if (value != nullptr && *value == Json(true)) add(fmt::format(" with {} data", key));
+    }
+    return;
+  }
+  if (FindLayer(class_name) == nullptr) {
+    const std::string function = StringMember(config, "function");
+    return add(function.empty() ? "" : fmt::format(" of '{}'", Printable(function)));
+  }
+  if (IsQuantized(config)) return add(" with quantized weights");
   if (StringMember(config, "data_format") == "channels_first") {
     return add(" with data_format 'channels_first'");
   }
@@ -68,7 +89,11 @@ absl::Status ListUnsupported(const Json& model, const std::string& prefix, int d
     if (IsModel(layer.class_name)) {
       LS_RETURN_IF_ERROR(ListUnsupported(layers[i], prefix + layer.name + "/", depth + 1, list));
     } else {
-      ListUnsupportedLayer(layer.class_name, prefix + layer.name, *layer.config, list);
+      // A class that the user registered may have the name of one of Keras'.
+      const std::string registered = StringMember(layers[i], "registered_name");
+      const bool custom = registered.find('>') != std::string::npos;
+      ListUnsupportedLayer(custom ? registered : layer.class_name, prefix + layer.name,
+                           *layer.config, list);
     }
   }
   return absl::OkStatus();
@@ -111,7 +136,7 @@ class Converter : public InnerLayers {
           AddInput(layer.name, shape, StringMember(*layer.config, "dtype"), &inputs, &names));
     }
     LS_ASSIGN_OR_RETURN(const Outputs outputs, Run(model, weights, inputs, "", 0));
-    Graph graph = std::move(graph_).Finish(config.name, names, outputs);
+    Graph graph = std::move(graph_).Finish(config.name, names, outputs, config.output_names);
     LS_RETURN_IF_ERROR(Verify(graph));
     return graph;
   }
@@ -280,6 +305,14 @@ class Converter : public InnerLayers {
     LayerContext c(&graph_, *layer.config, name, layer.class_name, weights, operands, &cache_,
                    this);
     if (c.inputs().empty()) return Invalid("it has no input");
+    for (int32_t input : c.inputs()) {
+      if (c.shape(input).empty()) return Unsupported("its input is a scalar");
+    }
+    const Operand* training = c.Keyword("training");
+    if (training != nullptr && training->constant != nullptr && *training->constant == Json(true)) {
+      return Unsupported("it is called with training=True; build the model without that");
+    }
+    if (graph_.subgraph().nodes.size() > kMaxNodes) return Invalid("the model has too many layers");
     if (!kind->takes_integers) {
       bool cast = false;
       for (Operand& operand : operands) {

@@ -73,7 +73,7 @@ struct Heads {
 
   static absl::StatusOr<Heads> Read(LayerContext& c) {
     Heads h;
-    h.count = c.config.Int("num_heads", 1, 1 << 16);
+    h.count = c.config.Int("num_heads", 1, 1 << 12);
     h.key_dim = c.config.Int("key_dim", 1, 1 << 16);
     h.value_dim = c.config.Int("value_dim", 1, 1 << 16, h.key_dim);
     h.use_bias = c.config.Bool("use_bias", true);
@@ -100,7 +100,7 @@ absl::StatusOr<int32_t> SplitHeads(LayerContext& c, int32_t x, int32_t heads, in
 absl::StatusOr<int32_t> CausalMask(LayerContext& c, int32_t scores) {
   const Shape shape = c.shape(scores);
   const int32_t rows = shape[2], columns = shape[3];
-  if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 26) {
+  if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 24) {
     return Unsupported(
         "a causal mask needs a known length; save the model with a fixed input shape");
   }

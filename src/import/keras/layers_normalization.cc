@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "import/keras/layer.h"
+#include "import/keras/convolution.h"
 
 namespace litesmith::keras {
 namespace {
@@ -186,6 +186,7 @@ absl::StatusOr<int32_t> Normalization(LayerContext& c) {
       const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
         std::vector<float> mean, deviation;
         const int32_t elements = KnownElements(stored, 0);
+        if (elements < 0 || elements > kMaxWindow) return Invalid("its mean has too many numbers");
         if (c.config.Has("mean")) {
           mean = c.config.Numbers("mean");
           deviation = c.config.Numbers("variance");

@@ -140,7 +140,8 @@ absl::Status ReadCalls(const Json& nodes, const LayerIndex& index, LayerConfig* 
 
 // input_layers and output_layers: one [layer, node, tensor], a list of them, or a dictionary of
 // them.
-absl::Status ReadEnds(const Json* ends, const LayerIndex& index, std::vector<TensorRef>* out) {
+absl::Status ReadEnds(const Json* ends, const LayerIndex& index, std::vector<TensorRef>* out,
+                      std::vector<std::string>* names) {
   if (ends == nullptr)
     return Invalid("the model's configuration does not name its inputs and outputs");
   if (IsRefList(*ends)) {
@@ -155,6 +156,10 @@ absl::Status ReadEnds(const Json* ends, const LayerIndex& index, std::vector<Ten
     if (!IsRefList(item)) return Invalid("the model's configuration has broken inputs or outputs");
     LS_ASSIGN_OR_RETURN(const TensorRef ref, ReadRef(item[0], item[1], item[2], index));
     out->push_back(ref);
+  }
+  // In the order of the keys, as Keras itself flattens dictionaries.
+  if (ends->is_object()) {
+    for (const auto& [key, value] : ends->items()) names->push_back(key);
   }
   return absl::OkStatus();
 }
@@ -279,8 +284,10 @@ absl::StatusOr<ModelConfig> ReadModel(const Json& whole) {
     }
     if (model.layers[i].is_input()) model.layers[i].calls.assign(1, {});
   }
-  LS_RETURN_IF_ERROR(ReadEnds(Member(*config, "input_layers"), index, &model.inputs));
-  LS_RETURN_IF_ERROR(ReadEnds(Member(*config, "output_layers"), index, &model.outputs));
+  std::vector<std::string> input_names;  // the layers' names are used
+  LS_RETURN_IF_ERROR(ReadEnds(Member(*config, "input_layers"), index, &model.inputs, &input_names));
+  LS_RETURN_IF_ERROR(
+      ReadEnds(Member(*config, "output_layers"), index, &model.outputs, &model.output_names));
   CountNestedCallsFromZero(&model);
   return model;
 }

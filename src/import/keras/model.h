@@ -47,6 +47,7 @@ struct ModelConfig {
   std::string name;
   std::vector<LayerConfig> layers;
   std::vector<TensorRef> inputs, outputs;
+  std::vector<std::string> output_names;  // of a model that returns a dictionary, else empty
   // A Sequential model whose first layer tells the input's shape has no InputLayer: then `inputs`
   // is empty, the first layer's calls read nothing, and this is the shape (or null).
   const Json* input_shape = nullptr;
