@@ -12,7 +12,10 @@ struct Flags {
 absl::Status DoBenchmark(const Flags& flags, const Context& context) {
   const auto models = FindModels(flags.models);
   if (!models.ok()) return models.status();
-  if (absl::Status status = CheckJson(flags.json, *models); !status.ok()) return status;
+  std::vector<std::string> inputs = *models;
+  inputs.push_back(flags.request.data.path);
+  inputs.push_back(flags.request.data.labels);
+  if (absl::Status status = CheckJson(flags.json, inputs); !status.ok()) return status;
   const auto report = BenchmarkFiles(*models, flags.request, context);
   if (!report.ok()) return report.status();
   return Deliver(*report, flags.json);

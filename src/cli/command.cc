@@ -10,13 +10,11 @@ void AddThreads(CLI::App* sub, CommonFlags* common) {
       ->option_text("N");
 }
 
-void AddPreprocessing(CLI::App* sub, DataSource* source, bool with_split) {
-  if (with_split) {
-    sub->add_option("--split", source->split,
-                    "Part of the data, such as train or test (default: test to evaluate, train "
-                    "otherwise)")
-        ->type_name("NAME");
-  }
+void AddPreprocessing(CLI::App* sub, DataSource* source) {
+  sub->add_option("--split", source->split,
+                  "Part of a data set, such as train or test (default: test to evaluate, train "
+                  "otherwise)")
+      ->type_name("NAME");
   sub->add_option(
          "--mean", source->mean,
          "Inputs are (value - MEAN) / STD: one number, or one per channel, comma-separated "

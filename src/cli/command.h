@@ -46,7 +46,7 @@ std::shared_ptr<F> Declare(CLI::App* sub, Action* chosen,
 // --num-threads N.
 void AddThreads(CLI::App* sub, CommonFlags* common);
 // --split, --mean, --std, --labels.
-void AddPreprocessing(CLI::App* sub, DataSource* source, bool with_split = true);
+void AddPreprocessing(CLI::App* sub, DataSource* source);
 // --kernels and, where `arithmetic` is given, --arithmetic.
 void AddKernels(CLI::App* sub, KernelMode* kernels, Arithmetic* arithmetic);
 // --json FILE.

@@ -100,8 +100,12 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("litesmith {}", litesmith::Version()));
   app.require_subcommand(1);
   app.footer(
-      "'litesmith COMMAND --help' shows a command's flags and examples. '-' and '_' are the "
-      "same in flag names.");
+      "Examples:\n"
+      "  litesmith demo\n"
+      "  litesmith convert model.keras -o model.tflite\n"
+      "\n'litesmith COMMAND --help' shows a command's flags and examples. '-' and '_' are the same "
+      "in "
+      "flag names.");
   litesmith::cli::CommonFlags common;
   litesmith::cli::Action action;
   litesmith::cli::AddConvert(&app, &common, &action);

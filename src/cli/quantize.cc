@@ -21,8 +21,10 @@ absl::Status DoQuantize(const Flags& flags, const Context& context) {
     return absl::OkStatus();
   }
   if (absl::Status status = model->CheckOutput(flags.output); !status.ok()) return status;
-  const std::string& data = flags.request.calibration.path;
-  if (absl::Status status = CheckWritable(flags.output, {data}); !status.ok()) return status;
+  const DataSource& data = flags.request.calibration;
+  if (absl::Status status = CheckWritable(flags.output, {data.path, data.labels}); !status.ok()) {
+    return status;
+  }
   const auto quantized = Quantize(*model, flags.request, context);
   if (!quantized.ok()) return quantized.status();
   if (absl::Status status = quantized->Save(flags.output); !status.ok()) return status;

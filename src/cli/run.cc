@@ -80,7 +80,7 @@ void AddRun(CLI::App* app, CommonFlags* common, Action* chosen) {
   sub->add_option("--top", flags->top, "Classes to print for a picture (default 5)")
       ->check(CLI::PositiveNumber)
       ->option_text("N");
-  AddPreprocessing(sub, &flags->preprocessing, /*with_split=*/false);
+  AddPreprocessing(sub, &flags->preprocessing);
   AddKernels(sub, &flags->request.kernels, &flags->request.arithmetic);
   AddThreads(sub, common);
   sub->footer(
