@@ -1,31 +1,15 @@
-#include <filesystem>
-
 #include "ir/verify.h"
 #include "tests/testing.h"
+#include "tests/tflite/models.h"
 #include "tests/tflite/tree_dump.h"
 #include "tflite/tflite.h"
 
 namespace litesmith {
 namespace {
 
+using testing::AllModels;
 using testing::DumpTree;
 using testing::SharedDir;
-
-// Every non-empty .tflite file of the golden folders and the models.
-std::vector<std::string> AllModels() {
-  std::vector<std::string> out;
-  for (const char* folder : {"golden", "models"}) {
-    for (const auto& entry :
-         std::filesystem::recursive_directory_iterator(SharedDir() + "/" + folder)) {
-      if (entry.path().extension() == ".tflite" && entry.is_regular_file() &&
-          entry.file_size() > 0) {
-        out.push_back(entry.path().string());
-      }
-    }
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
 
 // The first line in which two texts differ.
 std::string FirstDifference(const std::string& a, const std::string& b) {
