@@ -2,11 +2,13 @@
 #include <memory>
 
 #include "kernels/conv_f32.h"
+#include "kernels/depthwise.h"
 #include "kernels/gradient/conv_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/fast_integer.h"
 #include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
@@ -85,16 +87,23 @@ struct State {
   std::vector<float> channel_scales;  // hybrid; empty: in the row scales
   float weight_scale = 1.0f;          // hybrid with one scale
   std::vector<int8_t> unpacked;
+  std::optional<FastConv> fast;  // kBest, integer sums
 
   const int8_t* weights(const RunArgs& args) const {
     return unpacked.empty() ? args.in<int8_t>(1) : unpacked.data();
   }
 };
 
-// All output rows, shared among the threads.
+// All output rows, shared among the threads. `scratch`: State::fast->scratch_bytes.
 template <typename Acc, typename In, typename Weight, typename Stage>
 void RunRows(const State& s, const ConvOffsets& offsets, const In* input, const Weight* weights,
-             const Stage& stage, ThreadPool* threads) {
+             const Stage& stage, std::byte* scratch, ThreadPool* threads) {
+  if constexpr (!std::is_floating_point_v<Acc>) {
+    if (s.fast.has_value()) {
+      RunFastConv<Acc>(*s.fast, s.g, offsets, input, stage, scratch, threads);
+      return;
+    }
+  }
   const auto body = [&](size_t begin, size_t end) {
     if (s.kind == Kind::kFull) {
       reference::Convolve<Acc>(s.g, offsets, input, weights, begin, end, stage);
@@ -110,7 +119,8 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
   kernel.run = [s](const RunArgs& args) {
     const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
                                       args.out<float>(0)};
-    RunRows<float>(*s, s->offsets, args.in<float>(0), args.in<float>(1), stage, args.threads);
+    RunRows<float>(*s, s->offsets, args.in<float>(0), args.in<float>(1), stage, nullptr,
+                   args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -142,9 +152,37 @@ Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
   return kernel;
 }
 
+Kernel DepthwiseFloatKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    const DepthwiseF32Output out{args.in<float>(2), s->range.low, s->range.high,
+                                 args.out<float>(0)};
+    DepthwiseF32(s->g, args.in<float>(0), args.in<float>(1), out, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// The fast integer kernel, where the mode asks for it and the weights are known.
+void AddFast(const PrepareArgs& args, bool wide, State* s) {
+  const TensorView& weights = args.in(1);
+  if (args.mode != KernelMode::kBest || weights.data == nullptr) return;
+  const bool depthwise = s->kind == Kind::kDepthwise;
+  if (weights.type == schema::TensorType_UINT8) {
+    s->fast = MakeFastConv(s->g, depthwise, weights.As<uint8_t>(), s->offsets.weight, wide);
+  } else {
+    const int8_t* values = s->unpacked.empty() ? weights.As<int8_t>() : s->unpacked.data();
+    s->fast = MakeFastConv(s->g, depthwise, values, 0, wide);
+  }
+  if (s->fast.has_value() && !wide) {
+    s->fast->channels = MakeS16Channels(s->multipliers, s->g.out_c, args, 2);
+  }
+}
+
 template <typename Acc, typename In, typename Weight, typename Bias>
 Kernel IntegerKernel(std::shared_ptr<const State> s) {
   Kernel kernel;
+  kernel.scratch_bytes = s->fast.has_value() ? s->fast->scratch_bytes : 0;
   kernel.run = [s](const RunArgs& args) {
     const reference::FixedPointStage<Bias, In> stage{
         {args.in<Bias>(2), s->out_zero, s->limits.low, s->limits.high, args.out<In>(0)},
@@ -156,7 +194,7 @@ Kernel IntegerKernel(std::shared_ptr<const State> s) {
     } else {
       weights = args.in<Weight>(1);
     }
-    RunRows<Acc>(*s, s->offsets, args.in<In>(0), weights, stage, args.threads);
+    RunRows<Acc>(*s, s->offsets, args.in<In>(0), weights, stage, args.scratch, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -169,8 +207,9 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
   const size_t images = s->g.batches;
   const size_t image_size = size_t(s->g.in_h) * s->g.in_w * s->g.in_c;
   Kernel kernel;
-  kernel.scratch_bytes = images * (sizeof(int32_t) + sizeof(float) + image_size);
-  kernel.run = [s, images, image_size](const RunArgs& args) {
+  const size_t own = (images * (sizeof(int32_t) + sizeof(float) + image_size) + 63) / 64 * 64;
+  kernel.scratch_bytes = own + (s->fast.has_value() ? s->fast->scratch_bytes : 0);
+  kernel.run = [s, images, image_size, own](const RunArgs& args) {
     auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
     auto* scales = reinterpret_cast<float*>(zeros + images);
     auto* quantized = reinterpret_cast<int8_t*>(scales + images);
@@ -198,7 +237,8 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
                                        s->range.low,
                                        s->range.high,
                                        args.out<float>(0)};
-    RunRows<uint32_t>(*s, offsets, quantized, s->weights(args), stage, args.threads);
+    RunRows<uint32_t>(*s, offsets, quantized, s->weights(args), stage, args.scratch + own,
+                      args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -219,7 +259,7 @@ absl::Status PrepareHybrid(const PrepareArgs& args, State* s) {
   return absl::OkStatus();
 }
 
-// Quantized activations. `bias32` is false for 64-bit accumulators.
+// Quantized activations; `wide` says 64-bit sums.
 absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
   const TensorView& input = args.in(0);
   const TensorView& weights = args.in(1);
@@ -235,6 +275,7 @@ absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
   LS_ASSIGN_OR_RETURN(s->multipliers, QuantizeFactors(factors, wide));
   s->offsets.input = -input.zero_point();
   s->out_zero = args.out(0).zero_point();
+  AddFast(args, wide, s);
   return absl::OkStatus();
 }
 
@@ -261,9 +302,14 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (in == schema::TensorType_FLOAT32 && weights == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_FLOAT32}));
     auto state = std::make_shared<const State>(std::move(s));
-    const bool packed =
-        args.mode == KernelMode::kBest && state->kind == Kind::kFull && ConvF32Fits(state->g);
-    return packed ? PackedFloatKernel(state, args.in(1).As<float>()) : FloatKernel(state);
+    if (args.mode == KernelMode::kBest && state->kind == Kind::kFull && ConvF32Fits(state->g)) {
+      return PackedFloatKernel(state, args.in(1).As<float>());
+    }
+    if (args.mode == KernelMode::kBest && state->kind == Kind::kDepthwise &&
+        HasDepthwise(state->g)) {
+      return DepthwiseFloatKernel(state);
+    }
+    return FloatKernel(state);
   }
   if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_INT32}));
@@ -279,6 +325,7 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   }
   if (in == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(PrepareHybrid(args, &s));
+    AddFast(args, false, &s);
     return HybridKernel(std::make_shared<const State>(std::move(s)));
   }
   if (in == schema::TensorType_INT8) {

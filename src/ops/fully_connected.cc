@@ -6,6 +6,7 @@
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/fast_integer.h"
 #include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
@@ -77,6 +78,8 @@ struct State {
   float weight_scale = 1.0f;
   bool asymmetric = false;
   std::vector<int8_t> unpacked;
+  std::optional<FastProduct> fast;  // kBest, integer sums
+  size_t fast_bytes() const { return fast.has_value() ? fast->scratch_bytes() : 0; }
 
   template <typename Weight>
   const Weight* weights(const RunArgs& args) const {
@@ -87,10 +90,16 @@ struct State {
   }
 };
 
-// All rows, shared among the threads.
+// All rows, shared among the threads. `scratch`: State::fast_bytes.
 template <typename Acc, typename In, typename Weight, typename Stage>
 void RunRows(const State& s, const In* input, const Weight* weights, const int32_t* row_offsets,
-             const Stage& stage, ThreadPool* threads) {
+             const Stage& stage, std::byte* scratch, ThreadPool* threads) {
+  if constexpr (!std::is_floating_point_v<Acc> && sizeof(Weight) == 1) {
+    if (s.fast.has_value()) {
+      RunFastProduct<Acc>(*s.fast, input, s.in_offset, row_offsets, stage, scratch, threads);
+      return;
+    }
+  }
   const auto body = [&](size_t begin, size_t end) {
     reference::MultiplyRows<Acc>(input, weights, s.sizes.depth, s.sizes.units, s.in_offset,
                                  s.weight_offset, row_offsets, begin, end, stage);
@@ -98,12 +107,28 @@ void RunRows(const State& s, const In* input, const Weight* weights, const int32
   ParallelFor(threads, s.sizes.rows, 1, std::cref(body));
 }
 
+// The fast integer kernel, where the mode asks for it and the weights are known.
+void AddFast(const PrepareArgs& args, bool wide, State* s) {
+  const TensorView& weights = args.in(1);
+  if (args.mode != KernelMode::kBest || weights.data == nullptr) return;
+  const size_t depth = s->sizes.depth, units = s->sizes.units;
+  if (weights.type == schema::TensorType_UINT8) {
+    s->fast = MakeFastProduct(s->sizes.rows, depth, units, weights.As<uint8_t>(), s->weight_offset);
+  } else if (weights.type == schema::TensorType_INT8 || IsPacked(weights.type)) {
+    const int8_t* values = s->unpacked.empty() ? weights.As<int8_t>() : s->unpacked.data();
+    s->fast = MakeFastProduct(s->sizes.rows, depth, units, values, s->weight_offset);
+  }
+  if (s->fast.has_value() && !wide && s->fixed_point) {
+    s->fast->channels = MakeS16Channels(s->multipliers, s->sizes.units, args, 2);
+  }
+}
+
 Kernel FloatKernel(std::shared_ptr<const State> s) {
   Kernel kernel;
   kernel.run = [s](const RunArgs& args) {
     const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
                                       args.out<float>(0)};
-    RunRows<float>(*s, args.in<float>(0), args.in<float>(1), nullptr, stage, args.threads);
+    RunRows<float>(*s, args.in<float>(0), args.in<float>(1), nullptr, stage, nullptr, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -139,6 +164,7 @@ Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
 template <typename Acc, typename In, typename Weight, typename Bias>
 Kernel IntegerKernel(std::shared_ptr<const State> s) {
   Kernel kernel;
+  kernel.scratch_bytes = s->fast_bytes();
   kernel.run = [s](const RunArgs& args) {
     const reference::IntegerOutput<Bias, In> output{args.in<Bias>(2), s->out_zero, s->limits.low,
                                                     s->limits.high, args.out<In>(0)};
@@ -146,10 +172,10 @@ Kernel IntegerKernel(std::shared_ptr<const State> s) {
     if (s->fixed_point) {
       const reference::FixedPointStage<Bias, In> stage{output, s->multipliers.data(),
                                                        s->channel_stride};
-      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.threads);
+      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.scratch, args.threads);
     } else {
       const reference::DoubleStage<Bias, In> stage{output, s->factors.data(), s->channel_stride};
-      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.threads);
+      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.scratch, args.threads);
     }
     return absl::OkStatus();
   };
@@ -162,8 +188,9 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
   const size_t rows = s->sizes.rows;
   const size_t depth = s->sizes.depth;
   Kernel kernel;
-  kernel.scratch_bytes = rows * (sizeof(int32_t) + sizeof(float) + depth);
-  kernel.run = [s, rows, depth](const RunArgs& args) {
+  const size_t own = (rows * (sizeof(int32_t) + sizeof(float) + depth) + 63) / 64 * 64;
+  kernel.scratch_bytes = own + s->fast_bytes();
+  kernel.run = [s, rows, depth, own](const RunArgs& args) {
     auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
     auto* scales = reinterpret_cast<float*>(zeros + rows);
     auto* quantized = reinterpret_cast<int8_t*>(scales + rows);
@@ -186,7 +213,8 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
         s->range.low,
         s->range.high,
         args.out<float>(0)};
-    RunRows<uint32_t>(*s, quantized, s->weights<int8_t>(args), zeros, stage, args.threads);
+    RunRows<uint32_t>(*s, quantized, s->weights<int8_t>(args), zeros, stage, args.scratch + own,
+                      args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -208,9 +236,11 @@ absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
   s->out_zero = output.zero_point();
   s->channel_stride = per_channel ? 1 : 0;
   s->factors = ChannelFactors(input, weights, output, per_channel ? s->sizes.units : 1);
-  if (!s->fixed_point) return absl::OkStatus();
-  if (!per_channel) s->factors[0] = TensorFactor(input, weights, output);
-  LS_ASSIGN_OR_RETURN(s->multipliers, QuantizeFactors(s->factors, wide));
+  if (s->fixed_point) {
+    if (!per_channel) s->factors[0] = TensorFactor(input, weights, output);
+    LS_ASSIGN_OR_RETURN(s->multipliers, QuantizeFactors(s->factors, wide));
+  }
+  AddFast(args, wide, s);
   return absl::OkStatus();
 }
 
@@ -221,6 +251,7 @@ absl::Status PrepareHybrid(const PrepareArgs& args, State* s) {
   s->asymmetric = args.node.GetOptions<FullyConnectedOptionsT>().asymmetric_quantize_inputs;
   s->weight_scale = weights.scale();
   if (weights.quant->per_channel()) s->channel_scales = weights.quant->scale;
+  AddFast(args, false, s);
   return absl::OkStatus();
 }
 
