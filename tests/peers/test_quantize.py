@@ -66,10 +66,18 @@ def litert_aborts(model, inputs):
   return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+def open_model(**where):
+  """An interpreter of reference kernels; the others where those lack an operator's version."""
+  try:
+    return Interpreter(num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, **where)
+  except ValueError:
+    return Interpreter(num_threads=1, **where,
+                       experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+
+
 def inputs_for(model, samples):
   """One sample per input, in the model's types and shapes."""
-  interpreter = Interpreter(model_content=model, num_threads=1,
-                            experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+  interpreter = open_model(model_content=model)
   out = []
   for detail, sample in zip(interpreter.get_input_details(), samples):
     shape = detail['shape']
@@ -79,8 +87,7 @@ def inputs_for(model, samples):
 
 def read_inputs(path):
   """Shapes and types of a float model's inputs."""
-  interpreter = Interpreter(model_path=path, num_threads=1,
-                            experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+  interpreter = open_model(model_path=path)
   return [(tuple(d['shape']), np.dtype(d['dtype'])) for d in interpreter.get_input_details()]
 
 

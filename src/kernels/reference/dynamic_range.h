@@ -34,7 +34,8 @@ inline float QuantizeSymmetric(const float* values, size_t count, int8_t* quanti
 }
 
 // Asymmetric, to [-128, 127], zero exactly representable. The zero point is taken from the end of
-// the range that it represents with the smaller error.
+// the range that it represents with the smaller error. As LiteRT's vector code has it, on x86 too:
+// the range is a float difference, and a value is rounded before the zero point is added.
 inline float QuantizeAsymmetric(const float* values, size_t count, int8_t* quantized,
                                 int32_t* zero_point) {
   constexpr double kLow = -128.0, kHigh = 127.0;
@@ -49,17 +50,18 @@ inline float QuantizeAsymmetric(const float* values, size_t count, int8_t* quant
     *zero_point = 0;
     return 1.0f;
   }
-  const double real_scale = (high - low) / (kHigh - kLow);
+  const double real_scale = static_cast<double>(most - least) / (kHigh - kLow);
   const double error_low = -kLow + std::abs(low / real_scale);
   const double error_high = kHigh + std::abs(high / real_scale);
   const double zero = error_low < error_high ? kLow - low / real_scale : kHigh - high / real_scale;
   *zero_point = std::clamp(RoundToInt32(zero), -128, 127);
   const auto scale = static_cast<float>(real_scale);
   const float inverse = 1.0f / scale;
-  const auto offset = static_cast<float>(*zero_point);
   for (size_t i = 0; i < count; ++i) {
-    const float q = std::round(offset + values[i] * inverse);
-    quantized[i] = static_cast<int8_t>(std::clamp(RoundToInt32(q), -128, 127));
+    // |values[i] * inverse| is 256 at most, so the sum cannot overflow; NaN becomes the least
+    // int32.
+    const int64_t q = int64_t{RoundToInt32(values[i] * inverse)} + *zero_point;
+    quantized[i] = static_cast<int8_t>(std::clamp<int64_t>(q, -128, 127));
   }
   return scale;
 }
