@@ -70,7 +70,6 @@ void AddRun(CLI::App* app, CommonFlags* common, Action* chosen) {
   sub->add_option("MODEL", flags->model, ".tflite, .keras or .h5")->required();
   sub->add_option("--input", flags->inputs,
                   "FILE or NAME=FILE: a .npy, .npz, PNG or JPEG; once for each input, in order")
-      ->required()
       ->allow_extra_args(false)
       ->type_name("[NAME=]FILE");
   sub->add_option("--output-dir", flags->output_dir, "Write out0.npy, out1.npy ... there")

@@ -393,8 +393,13 @@ const OpRecord& MeanOp() {
   return record;
 }
 const OpRecord& SumOp() {
-  static const OpRecord record = MakeRecord(schema::BuiltinOperator_SUM, {"", "Sum", "ReduceSum"},
-                                            SumVersion, OutputRule::kRange, MeanGradient);
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_SUM, {"", "Sum", "ReduceSum"}, SumVersion,
+                            OutputRule::kRange, MeanGradient);
+    // LiteRT's reference kernel takes int16 elements for bytes; the quantizer writes MEAN and MUL.
+    r.quant.int16x8 = false;
+    return r;
+  }();
   return record;
 }
 const OpRecord& ReduceMaxOp() {

@@ -230,16 +230,24 @@ int BlocksVersion(const VersionArgs& args) {
 }  // namespace
 
 const OpRecord& SpaceToDepthOp() {
-  static const OpRecord record = MovementRecord(
-      schema::BuiltinOperator_SPACE_TO_DEPTH, {"", "SpaceToDepth", "SpaceToDepth"},
-      SpaceToDepthShape, PrepareSpaceToDepth, VersionTwoWhenQuantized, {{Role::kActivation}});
+  static const OpRecord record = [] {
+    OpRecord r = MovementRecord(
+        schema::BuiltinOperator_SPACE_TO_DEPTH, {"", "SpaceToDepth", "SpaceToDepth"},
+        SpaceToDepthShape, PrepareSpaceToDepth, VersionTwoWhenQuantized, {{Role::kActivation}});
+    r.quant.int16x8 = false;  // LiteRT has no int16 kernel
+    return r;
+  }();
   return record;
 }
 
 const OpRecord& DepthToSpaceOp() {
-  static const OpRecord record = MovementRecord(
-      schema::BuiltinOperator_DEPTH_TO_SPACE, {"", "DepthToSpace", "DepthToSpace"},
-      DepthToSpaceShape, PrepareDepthToSpace, VersionTwoWhenQuantized, {{Role::kActivation}});
+  static const OpRecord record = [] {
+    OpRecord r = MovementRecord(
+        schema::BuiltinOperator_DEPTH_TO_SPACE, {"", "DepthToSpace", "DepthToSpace"},
+        DepthToSpaceShape, PrepareDepthToSpace, VersionTwoWhenQuantized, {{Role::kActivation}});
+    r.quant.int16x8 = false;  // LiteRT has no int16 kernel
+    return r;
+  }();
   return record;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/op.h"
+#include "ops/op_support.h"
 #include "quantize/rules.h"
 
 namespace litesmith {
@@ -75,6 +76,117 @@ bool Negate(Subgraph* subgraph, RecipeKind kind, const Node& node, std::vector<N
   return true;
 }
 
+// The mean, times the number of elements.
+bool Sum(Subgraph* subgraph, RecipeKind kind, const Node& node, std::vector<Node>* out) {
+  if (!Has(schema::BuiltinOperator_MEAN, kind) || !Has(schema::BuiltinOperator_MUL, kind))
+    return false;
+  if (node.inputs.size() != 2 || node.outputs.size() != 1 || !IsFloat(*subgraph, node.inputs[0]) ||
+      !IsFloat(*subgraph, node.outputs[0]) || node.inputs[1] < 0) {
+    return false;
+  }
+  const Tensor& x = subgraph->tensors[static_cast<size_t>(node.inputs[0])];
+  const Tensor& axes = subgraph->tensors[static_cast<size_t>(node.inputs[1])];
+  if (!axes.is_constant() || axes.type != schema::TensorType_INT32 || !x.has_rank) return false;
+  const auto rank = static_cast<int>(x.shape.size());
+  std::vector<bool> reduced(x.shape.size(), false);
+  for (int32_t axis : axes.data.As<int32_t>()) {
+    const auto d = ResolveAxis(axis, rank);
+    if (!d.ok()) return false;
+    reduced[static_cast<size_t>(*d)] = true;
+  }
+  float count = 1.0f;
+  for (size_t d = 0; d < reduced.size(); ++d) {
+    if (!reduced[d]) continue;
+    if (x.shape_signature.size() == reduced.size() && x.shape_signature[d] < 0) return false;
+    count *= static_cast<float>(x.shape[d]);
+  }
+  Tensor mean = subgraph->tensors[static_cast<size_t>(node.outputs[0])];
+  mean.source = mean.label();
+  Tensor factor;
+  factor.name = mean.name + "/count";
+  factor.data = Blob::Of(std::vector<float>{count});
+  mean.name += "/mean";
+  Node average = node;
+  average.op = schema::BuiltinOperator_MEAN;
+  average.outputs = {subgraph->AddTensor(std::move(mean))};
+  Node product = node;
+  product.op = schema::BuiltinOperator_MUL;
+  product.options = Options(schema::MulOptionsT{});
+  product.inputs = {average.outputs[0], subgraph->AddTensor(std::move(factor))};
+  out->push_back(std::move(average));
+  out->push_back(std::move(product));
+  return true;
+}
+
+int32_t AddInts(Subgraph* subgraph, std::string name, const std::vector<int32_t>& values) {
+  Tensor tensor;
+  tensor.name = std::move(name);
+  tensor.type = schema::TensorType_INT32;
+  tensor.shape = {static_cast<int32_t>(values.size())};
+  tensor.data = Blob::Of(values);
+  return subgraph->AddTensor(std::move(tensor));
+}
+
+// Blocks of pixels to channels and back: a transposition between two reshapes.
+bool MoveBlocks(Subgraph* subgraph, RecipeKind kind, const Node& node, std::vector<Node>* out) {
+  if (!Has(schema::BuiltinOperator_RESHAPE, kind) ||
+      !Has(schema::BuiltinOperator_TRANSPOSE, kind) || !IsFloatNode(*subgraph, node, 1)) {
+    return false;
+  }
+  const bool to_depth = node.op == schema::BuiltinOperator_SPACE_TO_DEPTH;
+  const int32_t block = to_depth ? node.GetOptions<schema::SpaceToDepthOptionsT>().block_size
+                                 : node.GetOptions<schema::DepthToSpaceOptionsT>().block_size;
+  const Tensor x = subgraph->tensors[static_cast<size_t>(node.inputs[0])];
+  const Tensor y = subgraph->tensors[static_cast<size_t>(node.outputs[0])];
+  if (x.shape.size() != 4 || y.shape.size() != 4 || block <= 0) return false;
+  // The batch alone may be free.
+  const bool free = x.shape_signature.size() == 4 && x.shape_signature[0] < 0;
+  for (size_t d = 1; d < 4; ++d) {
+    if (x.shape[d] <= 0 || y.shape[d] <= 0) return false;
+    if (x.shape_signature.size() == 4 && x.shape_signature[d] < 0) return false;
+  }
+  const int32_t batch = free ? -1 : x.shape[0];
+  // The smaller picture, its blocks and the smaller depth; one dimension each.
+  const Tensor& small = to_depth ? y : x;
+  const int32_t h = small.shape[1], w = small.shape[2], depth = (to_depth ? x : y).shape[3];
+  const std::vector<int32_t> split = to_depth
+                                         ? std::vector<int32_t>{batch, h, block, w, block, depth}
+                                         : std::vector<int32_t>{batch, h, w, block, block, depth};
+  auto intermediate = [&](const char* suffix, std::vector<int32_t> shape) {
+    Tensor tensor = y;
+    tensor.name += suffix;
+    tensor.source = y.label();
+    tensor.shape_signature = free ? shape : std::vector<int32_t>{};
+    shape[0] = x.shape[0];
+    tensor.shape = std::move(shape);
+    return subgraph->AddTensor(std::move(tensor));
+  };
+  auto emit = [&](schema::BuiltinOperator op, int32_t from, const std::vector<int32_t>& values,
+                  int32_t to) {
+    Node step = node;
+    step.op = op;
+    step.options = {};
+    if (op == schema::BuiltinOperator_RESHAPE) {
+      schema::ReshapeOptionsT options;
+      options.new_shape = values;
+      step.options = Options(std::move(options));
+    }
+    step.inputs = {
+        from,
+        AddInts(subgraph, subgraph->tensors[static_cast<size_t>(to)].name + "/shape", values)};
+    step.outputs = {to};
+    out->push_back(std::move(step));
+  };
+  const std::vector<int32_t> turned = {split[0], split[1], split[3], split[2], split[4], split[5]};
+  const int32_t blocks = intermediate("/blocks", split);
+  const int32_t moved = intermediate("/moved", turned);
+  emit(schema::BuiltinOperator_RESHAPE, node.inputs[0], split, blocks);
+  emit(schema::BuiltinOperator_TRANSPOSE, blocks, {0, 1, 3, 2, 4, 5}, moved);
+  emit(schema::BuiltinOperator_RESHAPE, moved, {batch, y.shape[1], y.shape[2], y.shape[3]},
+       node.outputs[0]);
+  return true;
+}
+
 using Rewrite = bool (*)(Subgraph*, RecipeKind, const Node&, std::vector<Node>*);
 
 Rewrite RewriteOf(schema::BuiltinOperator op) {
@@ -85,6 +197,11 @@ Rewrite RewriteOf(schema::BuiltinOperator op) {
       return SquaredDifference;
     case schema::BuiltinOperator_NEG:
       return Negate;
+    case schema::BuiltinOperator_SUM:
+      return Sum;
+    case schema::BuiltinOperator_SPACE_TO_DEPTH:
+    case schema::BuiltinOperator_DEPTH_TO_SPACE:
+      return MoveBlocks;
     default:
       return nullptr;
   }
