@@ -65,7 +65,8 @@ TEST(Demo, WritesTheModelsTheTableAndTheJson) {
   const RunResult again = RunProgram(
       {"evaluate", dir + "/mnist_tflite_models", "--data", DigitFolder(), "--json", "-"});
   ASSERT_EQ(again.exit_code, 0) << again.err;
-  for (const auto& entry : ParseJson(again.out)["models"]) {
+  const nlohmann::json evaluated = ParseJson(again.out);
+  for (const auto& entry : evaluated["models"]) {
     const std::string stem = std::filesystem::path(entry["path"].get<std::string>()).stem();
     EXPECT_EQ(entry["accuracy"], json["models"][stem]["accuracy"]) << stem;
   }
