@@ -85,6 +85,9 @@ uint64_t Fingerprint(const Graph& graph, const Parameters& parameters,
   hash.Add(s.final_factor);
   hash.Add(s.step_factor);
   for (double at : s.step_at) hash.Add(at);
+  // What a hook does may depend on the length of the training.
+  if (!options.hooks.empty()) hash.Add(options.epochs);
+  for (const TrainHook* hook : options.hooks) hash.Add(hook->Describe());
   return hash.value();
 }
 

@@ -40,6 +40,7 @@ class Training {
     if (options_.resume) {
       LS_ASSIGN_OR_RETURN(epoch, Resume());
     }
+    LS_RETURN_IF_ERROR(BeginHooks());
     // The last whole epoch's values also stay when this one fails.
     while (epoch < options_.epochs && !Stopped()) {
       EpochResult result;
@@ -50,11 +51,26 @@ class Training {
       WriteParameters(parameters_, state_.values, &graph_);
       if (on_epoch) on_epoch(result);
     }
-    if (options_.keep_best) WriteParameters(parameters_, state_.best, &graph_);
+    if (options_.keep_best && std::isfinite(state_.best_loss)) {
+      WriteParameters(parameters_, state_.best, &graph_);
+    }
     return absl::OkStatus();
   }
 
  private:
+  int64_t StepsPerEpoch() const {
+    return (samples_->size() + options_.batch_size - 1) / options_.batch_size;
+  }
+
+  absl::Status BeginHooks() {
+    const TrainHook::Start start{graph_, parameters_, optimizer_->steps(), StepsPerEpoch(),
+                                 StepsPerEpoch() * options_.epochs};
+    for (TrainHook* hook : options_.hooks) {
+      LS_RETURN_IF_ERROR(hook->Begin(start, state_.values));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Prepare() {
     LS_ASSIGN_OR_RETURN(loss_, PlanLoss(graph_, options_.loss));
     FindTrained();
@@ -162,7 +178,11 @@ class Training {
             fmt::format("the loss is {} in batch {} of epoch {}", sum->loss, b + 1, result.epoch));
       }
       const double factor = options_.schedule.Factor(optimizer_->steps(), total);
+      const int64_t step = optimizer_->steps();
       optimizer_->Step(gradients_, factor, state_.values, threads_.get());
+      for (TrainHook* hook : options_.hooks) {
+        LS_RETURN_IF_ERROR(hook->AfterStep(step, state_.values, threads_.get()));
+      }
       if (b % report == 0) {
         context_.Report(
             "training",
@@ -211,6 +231,9 @@ class Training {
   }
 
   void Judge(const EpochResult& result) {
+    for (const TrainHook* hook : options_.hooks) {
+      if (!hook->Settled(optimizer_->steps())) return;
+    }
     const double loss = result.validated ? result.validation_loss : result.loss;
     if (loss < state_.best_loss) {
       state_.best_loss = loss;

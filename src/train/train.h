@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
+#include "train/hook.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 
@@ -37,6 +38,8 @@ struct TrainOptions {
   // Go on from the state in checkpoint_dir, where there is one: the result has the bytes of an
   // uninterrupted run.
   bool resume = false;
+  // Called in this order; they must outlive the training. See hook.h.
+  std::vector<TrainHook*> hooks;
 };
 
 struct EpochResult {
