@@ -1,4 +1,6 @@
 // IDX, plain and gzipped.
+#include <span>
+
 #include "data/idx.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

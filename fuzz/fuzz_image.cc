@@ -1,4 +1,6 @@
 // JPEG and PNG.
+#include <span>
+
 #include "data/image.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,4 +1,6 @@
 // .npy and, where the bytes are a zip, .npz.
+#include <span>
+
 #include "data/npy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,4 +1,6 @@
 // tar and tar.gz.
+#include <span>
+
 #include "data/tar.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

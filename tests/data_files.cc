@@ -4,6 +4,9 @@
 #include <png.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <string_view>
 // jpeglib.h needs FILE before it.
 #include <jpeglib.h>
 #include <zip.h>

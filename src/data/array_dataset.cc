@@ -1,7 +1,13 @@
 // Data sets of NumPy arrays: .npy and .npz, axis 0 is the sample.
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "data/npy.h"

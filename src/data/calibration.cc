@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/random.h"
 #include "data/dataset.h"

@@ -1,6 +1,7 @@
 #include "data/download.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "base/file.h"
 #include "base/hash.h"

@@ -1,8 +1,11 @@
 #include "data/idx.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
+#include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -52,7 +55,9 @@ absl::StatusOr<IdxHeader> ParseHeader(std::span<const std::byte> start) {
   return header;
 }
 
-absl::StatusOr<IdxArray> Unpack(std::span<const std::byte> packed, const Context& context) {
+absl::StatusOr<IdxArray> Unpack(std::span<const std::byte> packed,
+                                std::shared_ptr<const void> owner, const Context& context,
+                                uint64_t unpack_most) {
   GzipStream stream(packed);
   std::vector<std::byte> start(kLongestHeader);
   LS_ASSIGN_OR_RETURN(const size_t got, stream.Read(std::span(start).first(4)));
@@ -63,6 +68,9 @@ absl::StatusOr<IdxArray> Unpack(std::span<const std::byte> packed, const Context
   if (header.size / kMaxDeflateRatio > packed.size()) {
     return Invalid("the IDX header states {} bytes, but the gzip file has only {}", header.size,
                    packed.size());
+  }
+  if (header.size > unpack_most) {
+    return IdxArray{std::move(header.shape), {}, std::move(owner), packed, header.offset};
   }
   auto elements = std::make_shared<std::vector<std::byte>>();
   LS_RETURN_IF_ERROR(ResizeWithin(elements.get(), header.size, "the unpacked IDX data", context));
@@ -99,8 +107,9 @@ bool LooksLikeIdx(std::span<const std::byte> bytes) {
 }
 
 absl::StatusOr<IdxArray> ParseIdx(std::span<const std::byte> bytes,
-                                  std::shared_ptr<const void> owner, const Context& context) {
-  if (LooksLikeGzip(bytes)) return Unpack(bytes, context);
+                                  std::shared_ptr<const void> owner, const Context& context,
+                                  uint64_t unpack_most) {
+  if (LooksLikeGzip(bytes)) return Unpack(bytes, std::move(owner), context, unpack_most);
   LS_ASSIGN_OR_RETURN(IdxHeader header, ParseHeader(bytes));
   const uint64_t stored = bytes.size() - header.offset;
   if (stored != header.size) {
@@ -111,9 +120,10 @@ absl::StatusOr<IdxArray> ParseIdx(std::span<const std::byte> bytes,
   return IdxArray{std::move(header.shape), bytes.subspan(header.offset), std::move(owner)};
 }
 
-absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const Context& context) {
+absl::StatusOr<IdxArray> ReadIdx(const std::string& path, const Context& context,
+                                 uint64_t unpack_most) {
   LS_ASSIGN_OR_RETURN(const std::shared_ptr<const FileBytes> file, FileBytes::Open(path));
-  LS_ASSIGN_OR_RETURN_IN(IdxArray array, ParseIdx(file->bytes(), file, context), path);
+  LS_ASSIGN_OR_RETURN_IN(IdxArray array, ParseIdx(file->bytes(), file, context, unpack_most), path);
   return array;
 }
 

@@ -1,6 +1,13 @@
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
+#include "data/gzip.h"
 #include "data/idx.h"
+#include "data/limits.h"
 #include "data/open.h"
 #include "data/preprocess.h"
 
@@ -14,7 +21,9 @@ class IdxDataset : public Dataset {
         shape_(std::move(shape)),
         normalizer_(std::move(normalizer)),
         what_(std::move(what)) {
-    elements_ = images_.elements.size() / static_cast<size_t>(images_.shape[0]);
+    elements_ = 1;
+    for (int64_t d : shape_) elements_ *= static_cast<size_t>(d);
+    if (!images_.packed.empty()) stream_ = std::make_unique<GzipStream>(images_.packed);
   }
 
   absl::Status SetLabels(const IdxArray& labels, std::vector<std::string> names) {
@@ -36,7 +45,7 @@ class IdxDataset : public Dataset {
   int64_t label(int64_t i) const override { return std::to_integer<int64_t>(labels_[i]); }
   Preprocessing preprocessing() const override { return normalizer_.used(); }
   bool is_array() const override { return false; }
-  bool reads_concurrently() const override { return true; }
+  bool reads_concurrently() const override { return stream_ == nullptr; }
   std::vector<int64_t> sample_shape(size_t) const override { return shape_; }
   std::string Describe() const override { return fmt::format("{}, {} samples", what_, size()); }
 
@@ -55,16 +64,49 @@ class IdxDataset : public Dataset {
       return Invalid("a sample has one input of {} values, not input {} of {}", elements_, input,
                      out.size());
     }
+    if (stream_ != nullptr) {
+      LS_RETURN_IF_ERROR_IN(Unpack(i), fmt::format("{}, sample {}", what_, i));
+      normalizer_.Apply(scratch_, out);
+      return absl::OkStatus();
+    }
     normalizer_.Apply(images_.elements.subspan(static_cast<size_t>(i) * elements_, elements_), out);
     return absl::OkStatus();
   }
 
  private:
+  // Sample i into scratch_, by unpacking up to it.
+  absl::Status Unpack(int64_t i) {
+    const uint64_t wanted = images_.offset + static_cast<uint64_t>(i) * elements_;
+    if (stream_->position() > wanted) stream_->Rewind();
+    // Piece by piece of a sample's size, but not in crumbs where samples are small.
+    scratch_.resize(std::max<size_t>(elements_, 4096));
+    for (uint64_t left = wanted - stream_->position(); left > 0;) {
+      const size_t piece = static_cast<size_t>(std::min<uint64_t>(left, scratch_.size()));
+      LS_ASSIGN_OR_RETURN(const size_t got, stream_->Read(std::span(scratch_).first(piece)));
+      if (got < piece) return Short();
+      left -= got;
+    }
+    scratch_.resize(elements_);
+    LS_ASSIGN_OR_RETURN(const size_t got, stream_->Read(scratch_));
+    if (got < elements_) return Short();
+    if (i + 1 < size()) return absl::OkStatus();
+    std::byte extra;
+    LS_ASSIGN_OR_RETURN(const size_t more, stream_->Read({&extra, 1}));
+    if (more != 0) return Invalid("the file unpacks to more than its shape says");
+    return absl::OkStatus();
+  }
+  absl::Status Short() const {
+    return Invalid("the file ends before its shape {} is full; download it again",
+                   ShapeString(images_.shape));
+  }
+
   IdxArray images_;
   std::vector<int64_t> shape_;  // of a sample, as the model takes it
   Normalizer normalizer_;
   std::string what_;
-  size_t elements_ = 0;
+  size_t elements_ = 0;                 // of a sample
+  std::unique_ptr<GzipStream> stream_;  // where the images stay packed
+  std::vector<std::byte> scratch_;
   std::span<const std::byte> labels_;
   std::shared_ptr<const void> labels_owner_;
   std::vector<std::string> names_;
@@ -77,7 +119,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakeIdxDataset(IdxArray images, const I
                                                         const DatasetOptions& options,
                                                         const std::vector<InputSpec>& inputs,
                                                         const Context& context) {
-  if (images.elements.empty()) {
+  if (images.elements.empty() && images.packed.empty()) {
     return Invalid("holds no samples (shape {})", ShapeString(images.shape));
   }
   LS_ASSIGN_OR_RETURN(const InputSpec* spec, PictureInput(inputs));
@@ -87,6 +129,9 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakeIdxDataset(IdxArray images, const I
   } else if (shape.size() == 2) {
     shape.push_back(1);  // grey pictures have one channel
   }
+  uint64_t sample_bytes = 1;  // the header's product has been checked
+  for (int64_t d : shape) sample_bytes *= static_cast<uint64_t>(d);
+  LS_RETURN_IF_ERROR(CheckBudget(sample_bytes * sizeof(float), "a sample", context));
   const int64_t channels = shape.size() < 3 ? 1 : shape.back();
   LS_ASSIGN_OR_RETURN(Normalizer normalizer,
                       Normalizer::ForPixels(PixelPreprocessing(options), channels));

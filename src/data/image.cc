@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <memory>
+#include <string_view>
 
 #include "base/file.h"
 #include "data/image_codec.h"

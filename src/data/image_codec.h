@@ -3,6 +3,8 @@
 
 // The two decoders behind DecodePicture.
 
+#include <span>
+
 #include "data/image.h"
 
 namespace litesmith {

@@ -1,6 +1,7 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 // jpeglib.h needs FILE and size_t before it.
 #include <jerror.h>

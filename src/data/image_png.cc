@@ -3,6 +3,8 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "data/image_codec.h"
 #include "data/limits.h"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstring>
+#include <memory>
 #include <string_view>
 
 #include "base/bytes.h"

@@ -1,8 +1,12 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
+#include <span>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "data/limits.h"

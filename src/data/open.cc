@@ -1,7 +1,11 @@
 #include "data/open.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <span>
+#include <string_view>
+#include <utility>
 
 #include "base/file.h"
 #include "data/gzip.h"
@@ -24,10 +28,13 @@ bool StartsWith(std::span<const std::byte> bytes, std::string_view magic) {
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenIdx(const std::string& images,
                                                  const std::string& labels, const std::string& what,
-                                                 const DatasetOptions& options,
+                                                 const DatasetOptions& options, DataUse use,
                                                  const std::vector<InputSpec>& inputs,
                                                  const Context& context) {
-  LS_ASSIGN_OR_RETURN(IdxArray pixels, ReadIdx(images, context));
+  // Training reads everything, often and in any order; the other uses go through the file once.
+  constexpr uint64_t kSmall = 16 << 20;
+  LS_ASSIGN_OR_RETURN(IdxArray pixels,
+                      ReadIdx(images, context, use == DataUse::kTraining ? kUnpackAll : kSmall));
   if (pixels.shape.size() < 2) {
     return Invalid("{}: holds one value a sample (labels?); give the file of the images", images);
   }
@@ -59,7 +66,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenIdxFolder(const std::string& path,
   const auto split =
       std::find_if(splits.begin(), splits.end(), [&](const IdxSplit& s) { return s.name == name; });
   return OpenIdx(split->images, split->labels, fmt::format("IDX folder, split '{}'", name), options,
-                 inputs, context);
+                 use, inputs, context);
 }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenFile(const std::string& path,
@@ -74,7 +81,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenFile(const std::string& path,
   }
   if (LooksLikeIdx(bytes)) {
     return OpenIdx(path, LabelsBeside(path) == path ? "" : LabelsBeside(path), "IDX file", options,
-                   inputs, context);
+                   use, inputs, context);
   }
   if (LooksLikeTar(bytes)) return OpenPictureArchive(path, options, use, inputs, context);
   if (LooksLikePicture(bytes)) {

@@ -1,7 +1,13 @@
 // Data sets of pictures in a folder, a .tar or a .tar.gz.
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "data/image.h"

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/file.h"

@@ -2,7 +2,12 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <numeric>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "data/idx.h"
@@ -166,6 +171,35 @@ TEST(IdxData, LabelsFileNamesTheClasses) {
   EXPECT_THAT(ErrorOf(Open(dir, {}, options)), HasSubstr("has 2 names"));
   options.labels_file = dir + "/missing.txt";
   EXPECT_THAT(ErrorOf(Open(dir, {}, options)), HasSubstr("no such file"));
+}
+
+TEST(IdxData, LargePackedFilesAreStreamedForCalibration) {
+  const std::string dir = TempDir();
+  constexpr int kCount = 100, kSide = 500;  // 25 MB
+  WriteIdxFolder(dir, "train", kCount, kSide, kSide, 10, true);
+  ASSERT_OK_AND_ASSIGN(auto streamed, Open(dir, {}, {}, DataUse::kCalibration));
+  ASSERT_OK_AND_ASSIGN(auto held, Open(dir, {}, {}, DataUse::kTraining));
+  EXPECT_FALSE(streamed->reads_concurrently());
+  EXPECT_TRUE(held->reads_concurrently());
+  Sample a, b;
+  for (int64_t i : {0, 1, 50, 99, 3, 3}) {
+    ASSERT_OK(streamed->Read(i, &a));
+    ASSERT_OK(held->Read(i, &b));
+    EXPECT_EQ(a.inputs[0].bytes, b.inputs[0].bytes) << i;
+    EXPECT_EQ(a.label, b.label);
+  }
+  // Cut and overlong files are found where they are read.
+  const std::string path = dir + "/train-images-idx3-ubyte.gz";
+  std::vector<std::byte> pixels(size_t{kCount} * kSide * kSide - 1);
+  WriteFile(path, Gzip(IdxBytes({kCount, kSide, kSide}, pixels)));
+  ASSERT_OK_AND_ASSIGN(auto cut, Open(dir, {}, {}, DataUse::kCalibration));
+  EXPECT_OK(cut->Read(98, &a));
+  EXPECT_THAT(std::string(Message(cut->Read(99, &a))), HasSubstr("ends before"));
+  pixels.resize(pixels.size() + 2);
+  WriteFile(path, Gzip(IdxBytes({kCount, kSide, kSide}, pixels)));
+  ASSERT_OK_AND_ASSIGN(auto longer, Open(dir, {}, {}, DataUse::kCalibration));
+  EXPECT_THAT(std::string(Message(longer->Read(99, &a))), HasSubstr("more than its shape"));
+  EXPECT_FALSE(Open(dir, {}, {}, DataUse::kTraining).ok());
 }
 
 TEST(IdxData, RealMnist) {

@@ -9,7 +9,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <span>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/file.h"
 #include "base/hash.h"

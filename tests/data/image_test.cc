@@ -3,7 +3,11 @@
 #include <png.h>
 #include <zlib.h>
 
+#include <array>
 #include <cstdio>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "data/tar.h"

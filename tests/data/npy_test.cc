@@ -3,6 +3,10 @@
 #include <zip.h>
 
 #include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "tests/testing.h"

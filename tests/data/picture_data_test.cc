@@ -1,5 +1,9 @@
 #include <chrono>
 #include <filesystem>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "data/dataset.h"

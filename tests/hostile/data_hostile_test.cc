@@ -1,6 +1,10 @@
 // Damaged data files: every parser of the data room returns a value or one clear line.
 
 #include <fstream>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "data/dataset.h"
 #include "data/idx.h"
