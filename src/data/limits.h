@@ -6,14 +6,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/deflate.h"
 #include "base/status.h"
 #include "litesmith/context.h"
 
 namespace litesmith {
-
-// Deflate cannot expand more than this (zlib's technical notes: 1032:1): a stream that claims more
-// is a lie.
-inline constexpr uint64_t kMaxDeflateRatio = 1032;
 
 // OK when `bytes` for `what` fit the memory budget.
 inline absl::Status CheckBudget(uint64_t bytes, const char* what, const Context& context) {

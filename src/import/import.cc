@@ -1,9 +1,9 @@
 #include "import/import.h"
 
 #include "base/file.h"
+#include "base/zip.h"
 #include "import/keras/hdf5.h"
 #include "import/keras/keras.h"
-#include "import/keras/zip.h"
 #include "tflite/tflite.h"
 
 namespace litesmith {
@@ -23,7 +23,7 @@ absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& 
     }
     return ReadTflite(path, context);
   }
-  if (keras::LooksLikeZip(bytes) || LooksLikeHdf5(bytes) || keras::LooksLikeJson(bytes)) {
+  if (LooksLikeZip(bytes) || LooksLikeHdf5(bytes) || keras::LooksLikeJson(bytes)) {
     return ImportKeras(path, options, context);
   }
   return Invalid(

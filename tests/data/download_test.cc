@@ -1,10 +1,5 @@
 #include "data/download.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +13,7 @@
 #include "base/hash.h"
 #include "data/curl.h"
 #include "tests/data_files.h"
+#include "tests/http_server.h"
 #include "tests/testing.h"
 
 namespace litesmith {
@@ -25,80 +21,9 @@ namespace {
 
 using ::litesmith::testing::BytesOf;
 using ::litesmith::testing::Gzip;
+using ::litesmith::testing::HttpServer;
 using ::litesmith::testing::TempDir;
 using ::testing::HasSubstr;
-
-// An HTTP server on the loopback interface: one response a connection, then it closes.
-class Server {
- public:
-  struct Answer {
-    std::string body;
-    size_t sent = SIZE_MAX;  // bytes of the body that go out before the connection is cut
-    bool says_length = true;
-    std::string status = "200 OK";
-    std::string header;  // more header lines
-  };
-
-  Server() {
-    socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(::listen(socket_, 8), 0);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    port_ = ntohs(address.sin_port);
-  }
-  ~Server() {
-    ::shutdown(socket_, SHUT_RDWR);
-    if (thread_.joinable()) thread_.join();
-    ::close(socket_);
-  }
-  void Start() {
-    thread_ = std::thread([this] {
-      for (int client; (client = ::accept(socket_, nullptr, nullptr)) >= 0;) {
-        Serve(client);
-        ::close(client);
-      }
-    });
-  }
-  std::string url() const { return fmt::format("http://127.0.0.1:{}/", port_); }
-
-  std::map<std::string, Answer> answers;  // set before Start
-  std::atomic<int> requests = 0;
-
- private:
-  void Serve(int client) {
-    std::string request;
-    char piece[1024];
-    while (request.find("\r\n\r\n") == std::string::npos) {
-      const ssize_t n = ::recv(client, piece, sizeof(piece), 0);
-      if (n <= 0) return;
-      request.append(piece, static_cast<size_t>(n));
-    }
-    ++requests;
-    const size_t start = request.find('/') + 1;
-    const std::string name = request.substr(start, request.find(' ', start) - start);
-    const auto it = answers.find(name);
-    const Answer answer =
-        it != answers.end() ? it->second : Answer{"", SIZE_MAX, true, "404 Not Found", ""};
-    std::string out =
-        fmt::format("HTTP/1.1 {}\r\nConnection: close\r\n{}", answer.status, answer.header);
-    if (answer.says_length) out += fmt::format("Content-Length: {}\r\n", answer.body.size());
-    out += "\r\n";
-    out += answer.body.substr(0, answer.sent);
-    for (size_t at = 0; at < out.size();) {
-      const ssize_t n = ::send(client, out.data() + at, out.size() - at, MSG_NOSIGNAL);
-      if (n <= 0) return;
-      at += static_cast<size_t>(n);
-    }
-  }
-
-  int socket_ = -1;
-  int port_ = 0;
-  std::thread thread_;
-};
 
 std::string Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -125,7 +50,7 @@ class Download : public ::testing::Test {
     return s.ok() ? "OK" : std::string(Message(s));
   }
 
-  Server server_;
+  HttpServer server_;
   std::string packed_, folder_;
   RemoteFile file_;
 };
@@ -191,7 +116,7 @@ TEST_F(Download, GzipBombIsStopped) {
 }
 
 TEST_F(Download, SecondServerHelps) {
-  Server second;
+  HttpServer second;
   second.answers["file.gz"] = {packed_};
   second.Start();
   server_.answers["file.gz"] = {"", 0, true, "503 Service Unavailable"};
@@ -216,7 +141,7 @@ TEST_F(Download, RedirectToAFileIsRefused) {
 TEST_F(Download, Offline) {
   std::string nobody;
   {
-    Server gone;
+    HttpServer gone;
     nobody = gone.url();
   }
   const absl::Status s = DownloadFiles({file_}, {nobody}, folder_, Context());

@@ -172,9 +172,9 @@ TEST(Npz, RefusesOtherEntries) {
     const absl::StatusOr<NamedArrays> a = ReadNpz(Zip({{name, bytes}}), Context());
     return a.ok() ? "OK" : std::string(Message(a.status()));
   };
-  EXPECT_THAT(error("../x.npy", array), HasSubstr("outside the archive"));
-  EXPECT_THAT(error("/x.npy", array), HasSubstr("outside the archive"));
-  EXPECT_THAT(error("a/../../x.npy", array), HasSubstr("outside the archive"));
+  EXPECT_THAT(error("../x.npy", array), HasSubstr("outside the zip archive"));
+  EXPECT_THAT(error("/x.npy", array), HasSubstr("outside the zip archive"));
+  EXPECT_THAT(error("a/../../x.npy", array), HasSubstr("outside the zip archive"));
   EXPECT_THAT(error("config.json", Bytes("{}")), HasSubstr("not a .npy"));
   EXPECT_THAT(error("x.npy", Bytes("abc")), HasSubstr("entry 'x.npy'"));
   EXPECT_THAT(error("x.npy", File(1, Dict("|u1", "False", "(3,)"), "ab")),

@@ -169,11 +169,11 @@ TEST(KerasErrors, Archives) {
   EXPECT_THAT(Error(Write("b.keras", Zip({good_weights}))), HasSubstr("no config.json"));
   for (const char* name : {"../config.json", "/etc/passwd", "a/../../b", "..\\x", "C:\\x"}) {
     EXPECT_THAT(Error(Write("c.keras", Zip({good_config, good_weights, {name, "x"}}))),
-                HasSubstr("leaves the archive"))
+                HasSubstr("outside the zip archive"))
         << name;
   }
   EXPECT_THAT(Error(Write("d.keras", Zip({good_config, good_config, good_weights}))),
-              HasSubstr("two entries 'config.json'"));
+              HasSubstr("already exists"));
   const ZipEntry bomb{"config.json", std::string(32 << 20, ' '), true};
   EXPECT_THAT(Error(Write("e.keras", Zip({bomb, good_weights}))), HasSubstr("zip bomb"));
   const ZipEntry liar{"config.json", config, true, 4000000000};

@@ -74,7 +74,7 @@ TEST(Finish, OperatorVersionsAreTheOfficialOnes) {
     EXPECT_EQ(Versions(graph), official);
     compared += official.size();
   }
-  EXPECT_GT(compared, 1000u);
+  EXPECT_GE(compared, 900u);
 }
 
 Graph TwoTensors() {

@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/deflate.h"
 #include "base/half.h"
 #include "import/keras/hdf5.h"
 #include "import/keras/hdf5_format.h"
@@ -12,7 +13,6 @@ namespace {
 
 constexpr int kMaxRank = 32;
 constexpr int kMaxTreeLevel = 32;
-constexpr uint64_t kMaxDeflateRatio = 1032;  // what deflate can expand a byte to
 
 // Filter numbers (specification, IV.A.2.l).
 enum : uint16_t { kDeflate = 1, kShuffle = 2, kFletcher32 = 3 };

@@ -3,6 +3,7 @@
 #include "import/keras/keras.h"
 
 #include "base/file.h"
+#include "base/zip.h"
 #include "import/import.h"
 #include "import/keras/convert.h"
 #include "import/keras/hdf5.h"
