@@ -14,6 +14,7 @@
 #include "litesmith/inspect.h"
 #include "litesmith/kernels.h"
 #include "litesmith/model.h"
+#include "litesmith/operators.h"
 #include "litesmith/quantize.h"
 #include "litesmith/report.h"
 #include "litesmith/run.h"

@@ -68,6 +68,9 @@ struct Report {
 std::string ToText(const Report& report);
 std::string ToText(const TableView& table);
 
+// The same as Markdown: pipe tables, their titles as headings.
+std::string ToMarkdown(const Report& report);
+
 // The data as indented JSON with a newline at the end. Strings that are not UTF-8 are repaired.
 std::string ToJson(const Report& report);
 

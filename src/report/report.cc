@@ -99,6 +99,32 @@ std::string ToText(const Report& report) {
   return out;
 }
 
+std::string ToMarkdown(const Report& report) {
+  std::string out;
+  const auto cell = [&](const std::string& text) {
+    out += "| ";
+    for (char c : text) {
+      if (c == '|') out += '\\';
+      out += c == '\n' ? ' ' : c;
+    }
+    out += text.empty() ? "" : " ";
+  };
+  for (const TableView& table : report.tables) {
+    if (!out.empty()) out += "\n";
+    if (!table.title.empty()) out += "## " + table.title + "\n\n";
+    for (const auto& column : table.columns) cell(column.header);
+    out += "|\n";
+    for (const auto& column : table.columns) out += column.right ? "| --: " : "| --- ";
+    out += "|\n";
+    for (const auto& row : table.rows) {
+      for (const std::string& text : row) cell(text);
+      out += "|\n";
+    }
+  }
+  for (const std::string& note : report.notes) out += "\n" + note + "\n";
+  return out;
+}
+
 std::string ToJson(const Report& report) {
   return ToNlohmann(report.data)
              .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +

@@ -6,8 +6,8 @@ namespace {
 
 TEST(Help, EveryCommandHasExamples) {
   const std::vector<std::vector<std::string>> commands = {
-      {"convert"}, {"quantize"}, {"run"},  {"evaluate"},          {"benchmark"},
-      {"inspect"}, {"demo"},     {"data"}, {"data", "synthetic"}, {"data", "mnist"}};
+      {"convert"},   {"quantize"}, {"run"},  {"evaluate"},          {"benchmark"},    {"inspect"},
+      {"operators"}, {"demo"},     {"data"}, {"data", "synthetic"}, {"data", "mnist"}};
   for (std::vector<std::string> words : commands) {
     words.push_back("--help");
     const RunResult result = RunProgram(words);

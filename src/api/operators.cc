@@ -1,0 +1,65 @@
+#include "litesmith/operators.h"
+
+#include <algorithm>
+
+#include "ops/op.h"
+
+namespace litesmith {
+namespace {
+
+bool HasWeights(const OpRecord& record) {
+  return std::any_of(record.quant.inputs.begin(), record.quant.inputs.end(),
+                     [](const InputRule& rule) { return rule.role == Role::kWeight; });
+}
+
+std::string NameOf(const OpRecord& record) {
+  return record.op == schema::BuiltinOperator_CUSTOM ? record.custom_code
+                                                     : schema::EnumNameBuiltinOperator(record.op);
+}
+
+}  // namespace
+
+Report OperatorSupport() {
+  Report report;
+  TableView table;
+  table.columns = {{"operator"}, {"Keras"},   {"TensorFlow"}, {"ONNX"},    {"runs"},
+                   {"float16"},  {"dynamic"}, {"int8"},       {"int16x8"}, {"gradient"}};
+  Value list = Value::List{};
+  size_t int8 = 0, int16x8 = 0, gradients = 0;
+  for (const OpRecord* record : AllOps()) {
+    const bool float16 = record->prepare != nullptr && HasWeights(*record);
+    const auto yes = [](bool b) { return std::string(b ? "yes" : ""); };
+    table.rows.push_back({NameOf(*record), record->names.keras, record->names.tf,
+                          record->names.onnx, yes(record->prepare != nullptr), yes(float16),
+                          yes(record->quant.dynamic), yes(record->quant.int8),
+                          yes(record->quant.int16x8), yes(record->gradient != nullptr)});
+    Value row;
+    row.Set("operator", NameOf(*record))
+        .Set("keras", record->names.keras)
+        .Set("tensorflow", record->names.tf)
+        .Set("onnx", record->names.onnx)
+        .Set("runs", record->prepare != nullptr)
+        .Set("float16", float16)
+        .Set("dynamic", record->quant.dynamic)
+        .Set("int8", record->quant.int8)
+        .Set("int16x8", record->quant.int16x8)
+        .Set("gradient", record->gradient != nullptr);
+    list.Add(std::move(row));
+    int8 += record->quant.int8;
+    int16x8 += record->quant.int16x8;
+    gradients += record->gradient != nullptr;
+  }
+  std::sort(table.rows.begin(), table.rows.end());
+  report.notes.push_back(fmt::format(
+      "{} operators: {} have an int8 form, {} a 16x8 form, {} a gradient. float16 and dynamic mark "
+      "those whose weights these recipes store smaller; the other operators compute in float "
+      "there. "
+      "Operators without an integer form of their own may still be quantized: 'litesmith quantize "
+      "--dry-run' shows into what.",
+      table.rows.size(), int8, int16x8, gradients));
+  report.tables.push_back(std::move(table));
+  report.data.Set("operators", std::move(list));
+  return report;
+}
+
+}  // namespace litesmith
