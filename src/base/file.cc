@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
+#include <set>
 #include <system_error>
 
 namespace litesmith {
@@ -52,7 +55,8 @@ absl::Status CheckReplaceable(const std::string& path) {
                  S_ISDIR(st.st_mode) ? "folder" : "device or pipe, not a file");
 }
 
-// mkstemp gives 0600; a file that replaces another keeps its mode, a new one gets what umask leaves.
+// mkstemp gives 0600; a file that replaces another keeps its mode, a new one gets what umask
+// leaves.
 mode_t WantedMode(const std::string& path) {
   struct stat st;
   if (::stat(path.c_str(), &st) == 0) return st.st_mode & 07777;
@@ -60,6 +64,34 @@ mode_t WantedMode(const std::string& path) {
   ::umask(mask);
   return 0666 & ~mask;
 }
+
+// The temporary files that exist now; whoever leaves by std::quick_exit in the middle removes them.
+class TemporaryFiles {
+ public:
+  static TemporaryFiles& Get() {
+    static auto* files = new TemporaryFiles;  // never destroyed: used while the program ends
+    return *files;
+  }
+  void Add(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    paths_.insert(path);
+  }
+  void Remove(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    paths_.erase(path);
+  }
+
+ private:
+  TemporaryFiles() {
+    std::at_quick_exit([] {
+      TemporaryFiles& files = Get();
+      const std::lock_guard lock(files.mutex_);
+      for (const std::string& path : files.paths_) ::unlink(path.c_str());
+    });
+  }
+  std::mutex mutex_;
+  std::set<std::string> paths_;
+};
 
 }  // namespace
 
@@ -75,7 +107,8 @@ absl::StatusOr<std::shared_ptr<const FileBytes>> FileBytes::Open(const std::stri
   if (::fstat(file.get(), &st) != 0) return IoError("{}: {}", path, Reason(errno));
   if (S_ISDIR(st.st_mode)) return Invalid("{}: is a folder, a file is needed", path);
   if (!S_ISREG(st.st_mode)) return Invalid("{}: is not a regular file", path);
-  if (st.st_size == 0) return Invalid("{}: the file is empty; was its download or copy cut short?", path);
+  if (st.st_size == 0)
+    return Invalid("{}: the file is empty; was its download or copy cut short?", path);
   const auto size = static_cast<size_t>(st.st_size);
   void* p = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (p == MAP_FAILED) return IoError("{}: cannot read: {}", path, Reason(errno));
@@ -95,8 +128,10 @@ absl::Status WriteFileAtomically(const std::string& path,
   const mode_t mode = WantedMode(path);
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) {
-    return IoError("{}: cannot create a file there: {}; choose another output", path, Reason(errno));
+    return IoError("{}: cannot create a file there: {}; choose another output", path,
+                   Reason(errno));
   }
+  TemporaryFiles::Get().Add(temporary);
   absl::Status status;
   for (std::span<const std::byte> part : content) {
     status = WriteAll(file.get(), part);
@@ -110,11 +145,9 @@ absl::Status WriteFileAtomically(const std::string& path,
   if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
     status = IoError("cannot write: {}", Reason(errno));
   }
-  if (!status.ok()) {
-    ::unlink(temporary.c_str());
-    return Annotate(status, path);
-  }
-  return absl::OkStatus();
+  if (!status.ok()) ::unlink(temporary.c_str());
+  TemporaryFiles::Get().Remove(temporary);
+  return Annotate(status, path);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, std::span<const std::byte> content) {

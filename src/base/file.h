@@ -31,6 +31,7 @@ class FileBytes {
 
 // Writes `content` to a temporary file in the same folder, flushes it to the disk and renames it to
 // `path`: the file is there whole, or as it was before. Errors name the path and the system's reason.
+// A program that ends by std::quick_exit leaves no temporary file either.
 absl::Status WriteFileAtomically(const std::string& path,
                                  std::span<const std::span<const std::byte>> content);
 absl::Status WriteFileAtomically(const std::string& path, std::span<const std::byte> content);

@@ -4,6 +4,21 @@
 
 namespace litesmith::cli {
 
+void AddLimits(CLI::App* sub, CommonFlags* common) {
+  for (CLI::App* below : sub->get_subcommands({})) AddLimits(below, common);
+  if (!sub->get_subcommands({}).empty()) return;
+  sub->add_option(
+         "--max-memory", common->max_memory,
+         "Memory that a model or data set may ask for, such as 512MB or 2GB (default: half "
+         "of the machine's)")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 50))
+      ->option_text("SIZE");
+  sub->add_option("--time-limit", common->time_limit, "Stop after this many seconds")
+      ->check(CLI::Range(0.001, 1e9))
+      ->option_text("SECONDS");
+}
+
 void AddThreads(CLI::App* sub, CommonFlags* common) {
   sub->add_option("--num-threads", common->num_threads, "Threads to compute on; 0: one per core")
       ->check(CLI::Range(0, 1024))

@@ -20,6 +20,8 @@ using Action = std::function<absl::Status(const Context&)>;
 // What every sub-command keeps between parsing and running.
 struct CommonFlags {
   int num_threads = 0;
+  uint64_t max_memory = 0;  // bytes; 0: half of the machine's
+  double time_limit = 0.0;  // seconds; 0: none
 };
 
 // Each declares its sub-command; *chosen becomes its work when the user names it.
@@ -44,6 +46,8 @@ std::shared_ptr<F> Declare(CLI::App* sub, Action* chosen,
   return flags;
 }
 
+// --max-memory and --time-limit, on this sub-command and those below it.
+void AddLimits(CLI::App* sub, CommonFlags* common);
 // --num-threads N.
 void AddThreads(CLI::App* sub, CommonFlags* common);
 // --split, --mean, --std, --labels.

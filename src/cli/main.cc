@@ -1,13 +1,19 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "command.h"
@@ -60,22 +66,74 @@ std::vector<std::string> Normalise(int argc, char** argv) {
 
 int Report(const absl::Status& status) {
   const bool cancelled = absl::IsCancelled(status);
+  const bool late = absl::IsDeadlineExceeded(status);
   const std::string what(status.message().data(), status.message().size());
   fmt::print(stderr, "litesmith: {}\n",
-             cancelled ? "interrupted; nothing unfinished was written" : OneLine(what));
+             cancelled ? "interrupted; nothing unfinished was written"
+             : late    ? "the time limit is over; nothing unfinished was written (--time-limit)"
+                       : OneLine(what));
   return cancelled ? kInterrupted : kFailed;
 }
 
-int Work(const litesmith::cli::Action& action, int num_threads) {
+uint64_t HalfOfMemory() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || size <= 0) return litesmith::Context().memory_budget;
+  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(size) / 2;
+}
+
+// Work looks at its context between nodes and records. Should it be in the middle of something long
+// (a convolution of 10^12 products) when it is told to stop, this ends the program all the same.
+class Watchdog {
+ public:
+  explicit Watchdog(const litesmith::Context& context)
+      : context_(context), thread_([this] { Watch(); }) {}
+  ~Watchdog() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  void Watch() {
+    constexpr auto kLook = std::chrono::milliseconds(100);
+    constexpr int kPatience = 15;  // looks between the order to stop and the end
+    std::unique_lock lock(mutex_);
+    absl::Status status;
+    for (int late = 0; late < kPatience; late += !status.ok()) {
+      wake_.wait_for(lock, kLook, [this] { return done_; });
+      if (done_) return;
+      status = context_.Check();
+    }
+    if (::isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\n");  // a bar may be there
+    std::quick_exit(Report(status));
+  }
+
+  const litesmith::Context& context_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+int Work(const litesmith::cli::Action& action, const litesmith::cli::CommonFlags& common) {
   litesmith::cli::Console console;
   CatchInterrupt();
   litesmith::Context context;
   context.cancel = &interrupted;
-  context.num_threads = num_threads;
+  context.num_threads = common.num_threads;
+  context.memory_budget = common.max_memory != 0 ? common.max_memory : HalfOfMemory();
+  if (common.time_limit > 0.0) {
+    context.deadline = std::chrono::steady_clock::now() +
+                       std::chrono::milliseconds(static_cast<int64_t>(common.time_limit * 1e3));
+  }
   context.progress = [&](const litesmith::Context::Progress& p) { console.Show(p); };
   context.warn = [&](const std::string& sentence) { console.Note(sentence); };
   absl::Status status;
   try {
+    const Watchdog watchdog(context);
     status = action(context);
   } catch (const std::bad_alloc&) {
     status = absl::ResourceExhaustedError("out of memory; close other programs or use less data");
@@ -117,6 +175,7 @@ int main(int argc, char** argv) {
   litesmith::cli::AddOperators(&app, &common, &action);
   litesmith::cli::AddDemo(&app, &common, &action);
   litesmith::cli::AddData(&app, &common, &action);
+  for (CLI::App* sub : app.get_subcommands({})) litesmith::cli::AddLimits(sub, &common);
   std::vector<std::string> words = Normalise(argc, argv);
   if (!words.empty() && words[0].rfind('-', 0) != 0 &&
       app.get_subcommands([&](CLI::App* sub) { return sub->check_name(words[0]); }).empty()) {
@@ -137,5 +196,5 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "litesmith: {}; see '{} --help'\n", OneLine(error.what()), help);
     return kUsage;
   }
-  return action ? Work(action, common.num_threads) : kUsage;
+  return action ? Work(action, common) : kUsage;
 }
