@@ -25,8 +25,11 @@ struct BenchmarkRequest {
   int num_runs = 50;
   int warmup_runs = 5;
   int num_threads = 1;
+  double min_seconds = 0;  // timed inferences go on until both this and num_runs are reached
   KernelMode kernels = KernelMode::kBest;
-  DataSource data;  // path empty: no accuracy
+  bool profile = false;   // BenchmarkFiles: also where the time and the memory go
+  std::vector<int> cpus;  // BenchmarkFiles: run on these only; empty: on any
+  DataSource data;        // path empty: no accuracy
 };
 
 // Times single inferences (batch 1) on random inputs from a fixed seed.
@@ -47,6 +50,29 @@ struct SystemInfo {
 // `root` stands before every path that is read ("" in real use).
 SystemInfo ReadSystemInfo(const std::string& root = "");
 
+// An operator's part of an inference.
+struct NodeProfile {
+  int64_t node = 0;
+  std::string op, kernel;
+  double ms = 0;       // per inference, in the steady state
+  double percent = 0;  // of the sum over all nodes
+  // For operators that multiply matrices or filters: 10^9 multiply-adds per second, and how much
+  // that is of what the cores in use reach in a loop over registers.
+  std::optional<double> gmacs, percent_of_peak;
+};
+
+// Where the time and the memory of a model go.
+struct ModelProfile {
+  double prepare_ms = 0;    // shapes, packed weights, memory plan
+  double first_run_ms = 0;  // the steady state is the Latency
+  double peak_float32_gmacs = 0, peak_int16_gmacs = 0, peak_int8_gmacs = 0;  // of one core
+  int64_t arena_bytes = 0;       // activations, planned by lifetime
+  int64_t prepared_bytes = 0;    // packed weights, tables, the plan; 0 where it cannot be known
+  int64_t rss_growth_bytes = 0;  // resident memory after the runs less that before loading
+  int64_t peak_rss_bytes = 0;    // of the process so far
+  std::vector<NodeProfile> nodes;
+};
+
 // One line of a benchmark.
 struct BenchmarkRow {
   std::string name;  // the file's stem
@@ -54,11 +80,12 @@ struct BenchmarkRow {
   std::optional<double> accuracy;
   bool is_baseline = false;  // the float model that the others are compared with
   Latency latency;
+  std::optional<ModelProfile> profile;
 };
 
 // The table and the JSON form {"timestamp", "system_info", "baseline_accuracy", "models": {stem:
 // {…}}}. Where a model loses more than a point of accuracy against the baseline, the notes say what
-// to try.
+// to try. A row's profile adds a table of its nodes, and "profile" in the JSON form.
 Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& system);
 
 // Times (and with data evaluates) model files.

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <set>
 
+#include "api/benchmark_tables.h"
+#include "api/process.h"
 #include "api/state.h"
 #include "evaluate/evaluate.h"
 
@@ -87,20 +89,25 @@ std::vector<std::string> Advice(const std::vector<BenchmarkRow>& rows,
   return out;
 }
 
-}  // namespace
-
-absl::StatusOr<Latency> MeasureLatency(const Model& model, const BenchmarkRequest& request,
-                                       const Context& context) {
+absl::StatusOr<Latency> Measure(const Model& model, const BenchmarkRequest& request,
+                                const Context& context, ModelProfile* profile) {
   LS_ASSIGN_OR_RETURN(const auto graph, ModelAccess::GraphOf(model));
   if (request.num_runs < 1 || request.warmup_runs < 0) {
     return Invalid("--num-runs is {} and --warmup-runs {}; at least 1 and 0 are needed",
                    request.num_runs, request.warmup_runs);
   }
   const BenchmarkOptions options{request.num_runs, request.warmup_runs, request.num_threads,
-                                 request.kernels};
-  LS_ASSIGN_OR_RETURN_IN(const Latency latency, MeasureLatency(graph, options, context),
+                                 request.kernels, request.min_seconds};
+  LS_ASSIGN_OR_RETURN_IN(const Latency latency, MeasureLatency(graph, options, context, profile),
                          model.path());
   return latency;
+}
+
+}  // namespace
+
+absl::StatusOr<Latency> MeasureLatency(const Model& model, const BenchmarkRequest& request,
+                                       const Context& context) {
+  return Measure(model, request, context, nullptr);
 }
 
 Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& system) {
@@ -130,6 +137,7 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
         .Set("size_kb", kilobytes)
         .Set("latency_ms", LatencyValue(row.latency))
         .Set("fps", row.latency.avg > 0 ? Value(1000.0 / row.latency.avg) : Value());
+    if (row.profile) entry.Set("profile", ProfileValue(*row.profile));
     models.Set(row.name, std::move(entry));
   }
   report.data.Set("timestamp", Timestamp())
@@ -137,7 +145,10 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
       .Set("baseline_accuracy", baseline != nullptr ? Value(baseline->accuracy) : Value())
       .Set("models", std::move(models));
   report.tables.push_back(std::move(table));
-  report.notes = Advice(rows, baseline);
+  for (const BenchmarkRow& row : rows) {
+    if (row.profile) AddProfileTables(row.name, *row.profile, &report);
+  }
+  for (std::string& line : Advice(rows, baseline)) report.notes.push_back(std::move(line));
   report.notes.push_back(SystemLine(system));
   return report;
 }
@@ -145,10 +156,12 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
 absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
                                       const BenchmarkRequest& request, const Context& context) {
   LS_ASSIGN_OR_RETURN(const std::vector<std::string> paths, FindModels(models));
+  LS_ASSIGN_OR_RETURN(const auto affinity, CpuAffinity::Set(request.cpus));
   const SystemInfo system = ReadSystemInfo();
   std::vector<BenchmarkRow> rows;
   std::set<std::string> names;
   for (const std::string& path : paths) {
+    const int64_t resident = ResidentBytes();
     LS_ASSIGN_OR_RETURN(const Model model, Model::Load(path, context));
     const ModelState& state = *ModelAccess::State(model);
     BenchmarkRow row;
@@ -157,7 +170,13 @@ absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
     if (!names.insert(row.name).second) row.name = path;
     row.bytes = state.file_bytes;
     row.is_baseline = IsFloatModel(*state.graph);
-    LS_ASSIGN_OR_RETURN(row.latency, MeasureLatency(model, request, context));
+    if (request.profile) row.profile.emplace();
+    ModelProfile* profile = row.profile ? &*row.profile : nullptr;
+    LS_ASSIGN_OR_RETURN(row.latency, Measure(model, request, context, profile));
+    if (profile != nullptr) {
+      profile->rss_growth_bytes = ResidentBytes() - resident;
+      profile->peak_rss_bytes = PeakResidentBytes();
+    }
     if (!request.data.path.empty()) {
       EvaluateRequest evaluate;
       evaluate.data = request.data;

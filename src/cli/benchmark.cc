@@ -26,7 +26,8 @@ absl::Status DoBenchmark(const Flags& flags, const Context& context) {
 void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
   CLI::App* sub = app->add_subcommand("benchmark", "Time models, and with data evaluate them");
   auto flags = Declare<Flags>(sub, chosen, DoBenchmark);
-  sub->add_option("MODEL", flags->models, "Models; a folder means every .tflite in it")->required();
+  sub->add_option("MODEL,--graph", flags->models, "Models; a folder means every .tflite in it")
+      ->required();
   sub->add_option("--num-runs", flags->request.num_runs, "Timed inferences (default 50)")
       ->check(CLI::Range(1, 1000000000))
       ->option_text("N");
@@ -38,6 +39,16 @@ void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
                   "Threads of an inference (default 1); 0: one per core")
       ->check(CLI::Range(0, 1024))
       ->option_text("N");
+  sub->add_option("--min-secs", flags->request.min_seconds,
+                  "Time inferences for at least so many seconds (default 0)")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->option_text("S");
+  sub->add_flag("--profile,--enable-op-profiling", flags->request.profile,
+                "Show where time and memory go: operators, kernels, share of the peak");
+  sub->add_option("--cpu-affinity", flags->request.cpus, "Run on these CPUs only, such as 0,1")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->option_text("LIST");
   AddKernels(sub, &flags->request.kernels, nullptr);
   sub->add_option("--data", flags->request.data.path, "Data set for the accuracy column")
       ->type_name("PATH");
@@ -46,7 +57,10 @@ void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
   sub->footer(
       "Examples:\n"
       "  litesmith benchmark mnist_tflite_models --data mnist/ --json results.json\n"
-      "  litesmith benchmark model.tflite --num-threads 4 --num-runs 200");
+      "  litesmith benchmark model.tflite --num-threads 4 --num-runs 200\n"
+      "  litesmith benchmark model.tflite --profile --cpu-affinity 1\n"
+      "The flags of TFLite's benchmark_model have the same meaning here: --graph, --num_threads,\n"
+      "--warmup_runs, --num_runs, --min_secs, --enable_op_profiling.");
 }
 
 }  // namespace litesmith::cli

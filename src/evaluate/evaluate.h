@@ -40,11 +40,15 @@ struct BenchmarkOptions {
   int warmup_runs = 5;
   int num_threads = 1;
   KernelMode kernels = KernelMode::kBest;
+  double min_seconds = 0;
 };
 
 // Times Run alone, on random inputs from a fixed seed. REQUIRES: num_runs > 0, warmup_runs >= 0.
+// With `profile`, runs as often again with a clock around every node; rss_growth_bytes and
+// peak_rss_bytes are left to the caller.
 absl::StatusOr<Latency> MeasureLatency(std::shared_ptr<const Graph> graph,
-                                       const BenchmarkOptions& options, const Context& context);
+                                       const BenchmarkOptions& options, const Context& context,
+                                       ModelProfile* profile = nullptr);
 
 // Statistics of durations in milliseconds. REQUIRES: not empty.
 Latency Summarise(std::vector<double> milliseconds);

@@ -1,5 +1,7 @@
 #include "tests/cli/process.h"
+#include "tests/graph_builder.h"
 #include "tests/testing.h"
+#include "tflite/tflite.h"
 
 namespace litesmith::testing {
 namespace {
@@ -67,6 +69,26 @@ TEST(Usage, UnderscoreAndDashAreTheSame) {
               1, {"/nowhere.tflite"});
   ExpectError(RunProgram({"benchmark", "/no_where.tflite", "--num-runs=5", "--warmup-runs", "0"}),
               1, {"/no_where.tflite"});
+}
+
+// benchmark_model's names, and the profile's form.
+TEST(Benchmark, TakesBenchmarkModelsFlags) {
+  GraphBuilder b;
+  const int32_t in = b.Input("in", {1, 4});
+  const int32_t weights = b.Ramp("w", {3, 4}, 0.5f, 0.1f);
+  b.Output(b.Op(schema::BuiltinOperator_FULLY_CONNECTED, "dense", {in, weights}, {1, 3},
+                Options(schema::FullyConnectedOptionsT{})));
+  const std::string model = TempDir() + "/model.tflite";
+  ASSERT_OK(WriteTflite(model, b.graph()));
+  const RunResult result =
+      RunProgram({"benchmark", "--graph=" + model, "--num_threads=1", "--warmup_runs=1",
+                  "--num_runs=2", "--min_secs=0", "--enable_op_profiling=true", "--json", "-"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part : {"\"profile\"", "\"first_run_ms\"", "\"percent_of_peak\"",
+                           "\"arena_bytes\"", "\"FULLY_CONNECTED\""}) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << part;
+  }
+  ExpectError(RunProgram({"benchmark", model, "--cpu-affinity", "9999999"}), 1, {"CPU"});
 }
 
 }  // namespace

@@ -176,5 +176,31 @@ TEST(MeasureLatency, TimesEveryRun) {
   EXPECT_LE(latency.p95, latency.max);
 }
 
+TEST(MeasureLatency, ProfileCountsEveryNode) {
+  GraphBuilder b;
+  const int32_t in = b.Input("in", {1, 8, 8, 4});
+  const int32_t weights = b.Ramp("w", {6, 3, 3, 4}, 0.5f, 0.01f);
+  schema::Conv2DOptionsT options;
+  options.padding = schema::Padding_SAME;
+  options.stride_h = options.stride_w = 1;
+  b.Output(
+      b.Op(schema::BuiltinOperator_CONV_2D, "conv", {in, weights}, {1, 8, 8, 6}, Options(options)));
+  BenchmarkOptions runs;
+  runs.num_runs = 3;
+  ModelProfile profile;
+  ASSERT_OK(MeasureLatency(std::make_shared<Graph>(b.graph()), runs, Context{}, &profile).status());
+  ASSERT_EQ(profile.nodes.size(), 1u);
+  EXPECT_EQ(profile.nodes[0].op, "CONV_2D");
+  EXPECT_EQ(profile.nodes[0].kernel, "f32-f32-f32w-conv_2d");
+  EXPECT_NEAR(profile.nodes[0].percent, 100.0, 1e-9);
+  ASSERT_TRUE(profile.nodes[0].gmacs.has_value());
+  // 8 * 8 * 6 outputs of 3 * 3 * 4 products.
+  EXPECT_NEAR(*profile.nodes[0].gmacs * profile.nodes[0].ms * 1e6, 13824.0, 1e-3);
+  EXPECT_GT(profile.peak_float32_gmacs, 0.0);
+  EXPECT_GE(profile.peak_int8_gmacs, 0.0);
+  EXPECT_GE(profile.arena_bytes, 8 * 8 * 10 * 4);
+  EXPECT_GT(profile.first_run_ms, 0.0);
+}
+
 }  // namespace
 }  // namespace litesmith

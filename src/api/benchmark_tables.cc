@@ -1,0 +1,108 @@
+#include "api/benchmark_tables.h"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "base/status.h"
+#include "ir/print.h"
+
+namespace litesmith {
+namespace {
+
+std::string Number(const std::optional<double>& value, const char* unit = "") {
+  return value ? fmt::format("{:.1f}{}", *value, unit) : "";
+}
+
+std::string Kilobytes(int64_t bytes) { return fmt::format("{:.0f} KB", double(bytes) / 1024.0); }
+
+struct Share {
+  double ms = 0, percent = 0;
+  int64_t nodes = 0;
+};
+
+TableView KernelTable(const std::string& name, const ModelProfile& profile) {
+  std::map<std::string, Share> shares;
+  for (const NodeProfile& node : profile.nodes) {
+    Share& share = shares[node.kernel.empty() ? "(none: " + node.op + ")" : node.kernel];
+    share.ms += node.ms;
+    share.percent += node.percent;
+    ++share.nodes;
+  }
+  std::vector<std::pair<std::string, Share>> sorted(shares.begin(), shares.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second.ms > b.second.ms; });
+  TableView table{fmt::format("{}: kernels", name),
+                  {{"kernel"}, {"nodes", true}, {"ms", true}, {"%", true}},
+                  {}};
+  for (const auto& [kernel, share] : sorted) {
+    table.rows.push_back({Printable(kernel), std::to_string(share.nodes),
+                          fmt::format("{:.4f}", share.ms), fmt::format("{:.1f}", share.percent)});
+  }
+  return table;
+}
+
+TableView NodeTable(const std::string& name, const ModelProfile& profile) {
+  TableView table{fmt::format("{}: nodes", name),
+                  {{"#", true},
+                   {"operator"},
+                   {"kernel"},
+                   {"ms", true},
+                   {"%", true},
+                   {"GMAC/s", true},
+                   {"of peak", true}},
+                  {}};
+  for (const NodeProfile& node : profile.nodes) {
+    table.rows.push_back({std::to_string(node.node), Printable(node.op), Printable(node.kernel),
+                          fmt::format("{:.4f}", node.ms), fmt::format("{:.1f}", node.percent),
+                          Number(node.gmacs), Number(node.percent_of_peak, " %")});
+  }
+  return table;
+}
+
+}  // namespace
+
+Value ProfileValue(const ModelProfile& profile) {
+  Value nodes = Value::List{};
+  for (const NodeProfile& node : profile.nodes) {
+    Value entry;
+    entry.Set("node", node.node)
+        .Set("op", node.op)
+        .Set("kernel", node.kernel)
+        .Set("ms", node.ms)
+        .Set("percent", node.percent)
+        .Set("gmacs", node.gmacs)
+        .Set("percent_of_peak", node.percent_of_peak);
+    nodes.Add(std::move(entry));
+  }
+  Value out;
+  out.Set("prepare_ms", profile.prepare_ms)
+      .Set("first_run_ms", profile.first_run_ms)
+      .Set("peak_gmacs", Value()
+                             .Set("float32", profile.peak_float32_gmacs)
+                             .Set("int16", profile.peak_int16_gmacs)
+                             .Set("int8", profile.peak_int8_gmacs))
+      .Set("arena_bytes", profile.arena_bytes)
+      .Set("prepared_bytes", profile.prepared_bytes)
+      .Set("rss_growth_bytes", profile.rss_growth_bytes)
+      .Set("peak_rss_bytes", profile.peak_rss_bytes)
+      .Set("nodes", std::move(nodes));
+  return out;
+}
+
+void AddProfileTables(const std::string& name, const ModelProfile& profile, Report* report) {
+  report->tables.push_back(KernelTable(Printable(name), profile));
+  report->tables.push_back(NodeTable(Printable(name), profile));
+  report->notes.push_back(fmt::format(
+      "{}: prepared in {:.2f} ms, first run {:.3f} ms; activations {}, packed weights and tables "
+      "{}, resident memory grew by {}, at most {} in the process",
+      Printable(name), profile.prepare_ms, profile.first_run_ms, Kilobytes(profile.arena_bytes),
+      Kilobytes(profile.prepared_bytes), Kilobytes(profile.rss_growth_bytes),
+      Kilobytes(profile.peak_rss_bytes)));
+  report->notes.push_back(
+      fmt::format("peak of one core, measured: {:.0f} GMAC/s in float32, {:.0f} in int16, {:.0f} "
+                  "in int8",
+                  profile.peak_float32_gmacs, profile.peak_int16_gmacs, profile.peak_int8_gmacs));
+}
+
+}  // namespace litesmith
