@@ -18,6 +18,7 @@
 #include "litesmith/quantize.h"
 #include "litesmith/report.h"
 #include "litesmith/run.h"
+#include "litesmith/train.h"
 #include "litesmith/version.h"
 
 #endif  // LITESMITH_LITESMITH_H_

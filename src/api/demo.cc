@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "api/state.h"
+#include "api/train_stages.h"
 #include "base/file.h"
 #include "data/synthetic.h"
 #include "evaluate/evaluate.h"
@@ -51,7 +52,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDigits(const DataSource& source, co
                          context);
 }
 
-absl::Status CheckTraining(const TrainRequest& request) {
+absl::Status CheckTraining(const DigitsRequest& request) {
   if (request.epochs < 1) {
     return Invalid("--epochs is {}; at least 1 is needed", request.epochs);
   }
@@ -61,7 +62,7 @@ absl::Status CheckTraining(const TrainRequest& request) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Graph> Train(const TrainRequest& request, Dataset* data, const Context& context,
+absl::StatusOr<Graph> Train(const DigitsRequest& request, Dataset* data, const Context& context,
                             const std::function<void(const EpochSummary&)>& on_epoch) {
   Graph graph = MnistNetwork(request.seed);
   TrainOptions options;
@@ -69,7 +70,7 @@ absl::StatusOr<Graph> Train(const TrainRequest& request, Dataset* data, const Co
   options.batch_size = request.batch_size;
   options.seed = request.seed;
   const auto forward = [&](const EpochResult& r) {
-    if (on_epoch) on_epoch(EpochSummary{r.epoch, r.loss, r.accuracy, r.seconds});
+    if (on_epoch) on_epoch(Summarise(r, "train", options));
   };
   const std::string where = request.data.path.empty() ? "drawn digits" : request.data.path;
   LS_RETURN_IF_ERROR_IN(TrainClassifier(&graph, data, options, context, forward), where);
@@ -139,7 +140,7 @@ absl::StatusOr<std::vector<BenchmarkRow>> Measure(const std::vector<Product>& pr
 
 }  // namespace
 
-absl::StatusOr<Model> TrainDigits(const TrainRequest& request, const Context& context,
+absl::StatusOr<Model> TrainDigits(const DigitsRequest& request, const Context& context,
                                   const std::function<void(const EpochSummary&)>& on_epoch) {
   LS_RETURN_IF_ERROR(CheckTraining(request));
   LS_ASSIGN_OR_RETURN(const auto data, OpenDigits(request.data, MnistNetwork(request.seed),

@@ -152,8 +152,8 @@ int Work(const litesmith::cli::Action& action, const litesmith::cli::CommonFlags
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Trained networks to small, fast, correct .tflite files: convert, quantize, run, evaluate, "
-      "benchmark. No Python.");
+      "Trained networks to small, fast, correct .tflite files: convert, quantize, train, run, "
+      "evaluate, benchmark. No Python.");
   app.name("litesmith");
   app.set_version_flag("--version", fmt::format("litesmith {}", litesmith::Version()));
   app.require_subcommand(1);
@@ -168,6 +168,7 @@ int main(int argc, char** argv) {
   litesmith::cli::Action action;
   litesmith::cli::AddConvert(&app, &common, &action);
   litesmith::cli::AddQuantize(&app, &common, &action);
+  litesmith::cli::AddTrain(&app, &common, &action);
   litesmith::cli::AddRun(&app, &common, &action);
   litesmith::cli::AddEvaluate(&app, &common, &action);
   litesmith::cli::AddBenchmark(&app, &common, &action);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -80,12 +81,25 @@ class Dataset {
   virtual bool is_array() const = 0;
   // "IDX folder, 10000 samples" for messages.
   virtual std::string Describe() const = 0;
+
+  // The split that is read, and all that the data has; empty where it has none.
+  const std::string& split() const { return split_; }
+  const std::vector<std::string>& splits() const { return splits_; }
+  void SetSplits(std::string used, std::vector<std::string> present) {
+    split_ = std::move(used);
+    splits_ = std::move(present);
+  }
+
+ private:
+  std::string split_;
+  std::vector<std::string> splits_;
 };
 
 enum class DataUse { kTraining, kCalibration, kEvaluation };
 
 // Opens an IDX folder or file, an image folder SPLIT/CLASS/*.jpg|png (or CLASS/*), the same inside
-// .tar or .tar.gz, a .npy or a .npz, told apart by content. `inputs` describes the model's inputs
+// .tar or .tar.gz, a folder of such archives with names of splits (train.tar.gz, test.tar.gz), a
+// .npy or a .npz, told apart by content. `inputs` describes the model's inputs
 // in order; empty: one input of the stored shape (training from scratch).
 absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& path,
                                                      const DatasetOptions& options, DataUse use,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "data/idx.h"
 #include "data/image.h"
 #include "data/npy.h"
+#include "data/picture_layout.h"
 #include "data/tar.h"
 
 namespace litesmith {
@@ -19,8 +21,7 @@ namespace {
 
 constexpr const char* kKnown =
     "data sets are an IDX folder or file, a folder or .tar[.gz] of pictures "
-    "(SPLIT/CLASS/*.jpg|png), a .npy "
-    "or a .npz";
+    "(SPLIT/CLASS/*.jpg|png), a folder of SPLIT.tar[.gz], a .npy or a .npz";
 
 bool StartsWith(std::span<const std::byte> bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
@@ -65,8 +66,42 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenIdxFolder(const std::string& path,
   LS_ASSIGN_OR_RETURN_IN(const std::string name, PickSplit(present, options.split, use), path);
   const auto split =
       std::find_if(splits.begin(), splits.end(), [&](const IdxSplit& s) { return s.name == name; });
-  return OpenIdx(split->images, split->labels, fmt::format("IDX folder, split '{}'", name), options,
-                 use, inputs, context);
+  LS_ASSIGN_OR_RETURN(
+      std::unique_ptr<Dataset> dataset,
+      OpenIdx(split->images, split->labels, fmt::format("IDX folder, split '{}'", name), options,
+              use, inputs, context));
+  dataset->SetSplits(name, std::move(present));
+  return dataset;
+}
+
+// train.tar.gz, test.tar … in a folder: split -> path.
+std::map<std::string, std::string> FindArchiveSplits(const std::string& folder) {
+  std::map<std::string, std::string> out;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* suffix : {".tar", ".tar.gz", ".tgz"}) {
+      if (!name.ends_with(suffix)) continue;
+      const std::string split = name.substr(0, name.size() - std::strlen(suffix));
+      if (IsSplitName(split)) out.try_emplace(split, entry.path().string());
+    }
+  }
+  return out;
+}
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenArchiveFolder(
+    const std::string& path, const std::map<std::string, std::string>& archives,
+    const DatasetOptions& options, DataUse use, const std::vector<InputSpec>& inputs,
+    const Context& context) {
+  std::vector<std::string> present;
+  for (const auto& [name, archive] : archives) present.push_back(name);
+  LS_ASSIGN_OR_RETURN_IN(const std::string name, PickSplit(present, options.split, use), path);
+  DatasetOptions inner = options;
+  inner.split = "";
+  LS_ASSIGN_OR_RETURN(std::unique_ptr<Dataset> dataset,
+                      OpenPictureArchive(archives.at(name), inner, use, inputs, context));
+  dataset->SetSplits(name, std::move(present));
+  return dataset;
 }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenFile(const std::string& path,
@@ -179,6 +214,8 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenDataset(const std::string& path,
   if (!IsDirectory(path)) return OpenFile(path, options, use, inputs, context);
   LS_ASSIGN_OR_RETURN(const std::vector<IdxSplit> splits, FindIdxSplits(path));
   if (!splits.empty()) return OpenIdxFolder(path, splits, options, use, inputs, context);
+  const std::map<std::string, std::string> archives = FindArchiveSplits(path);
+  if (!archives.empty()) return OpenArchiveFolder(path, archives, options, use, inputs, context);
   return OpenPictureFolder(path, options, use, inputs, context);
 }
 

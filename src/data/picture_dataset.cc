@@ -293,6 +293,7 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakePictureDataset(
     dataset->samples.push_back(
         {i, place.label < 0 ? -1 : numbers[static_cast<size_t>(place.label)]});
   }
+  dataset->SetSplits(std::move(split), std::move(layout.splits));
   return dataset;
 }
 

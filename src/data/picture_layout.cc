@@ -11,10 +11,6 @@ namespace {
 constexpr std::array<std::string_view, 8> kSplitNames = {
     "train", "training", "test", "testing", "validation", "val", "eval", "calibration"};
 
-bool IsSplitName(std::string_view name) {
-  return std::find(kSplitNames.begin(), kSplitNames.end(), name) != kSplitNames.end();
-}
-
 std::vector<std::string_view> FoldersOf(std::string_view name) {
   std::vector<std::string_view> out;
   for (size_t slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/')) {
@@ -42,6 +38,10 @@ std::vector<std::string> Distinct(const std::vector<std::vector<std::string_view
 }
 
 }  // namespace
+
+bool IsSplitName(std::string_view name) {
+  return std::find(kSplitNames.begin(), kSplitNames.end(), name) != kSplitNames.end();
+}
 
 bool IsPictureName(std::string_view name) {
   for (std::string_view folder : FoldersOf(name)) {

@@ -14,6 +14,9 @@ namespace litesmith {
 // __MACOSX).
 bool IsPictureName(std::string_view relative_name);
 
+// Names that folders and archives of a split have: train, test, val …
+bool IsSplitName(std::string_view name);
+
 // What the folders of a set of pictures mean. Names are relative with '/'.
 //   picture                no split, no classes
 //   CLASS/picture          classes; or splits without classes, where all folders have names of

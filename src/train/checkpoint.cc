@@ -68,6 +68,8 @@ uint64_t Fingerprint(const Graph& graph, const Parameters& parameters,
     hash.Add(tensor.name);
     for (int32_t d : tensor.shape) hash.Add(d);
   }
+  hash.Add(options.augment.flip);
+  hash.Add(options.augment.crop);
   const OptimizerOptions& o = options.optimizer;
   hash.Add(options.batch_size);
   hash.Add(options.seed);

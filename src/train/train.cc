@@ -84,6 +84,7 @@ class Training {
     LS_ASSIGN_OR_RETURN(runner_,
                         BatchRunner::Create(graph_, loss_, parameters_, state_.values.data(),
                                             options_.batch_size, context_));
+    LS_RETURN_IF_ERROR(CheckAugmentation(options_.augment, runner_->input_shapes()));
     LS_ASSIGN_OR_RETURN(samples_, OpenSamples(data_));
     if (options_.validation != nullptr) {
       LS_ASSIGN_OR_RETURN(validation_, OpenSamples(options_.validation));
@@ -156,6 +157,7 @@ class Training {
     }
     const auto count = static_cast<double>(samples_->size());
     result->loss = sum.loss / count;
+    result->has_accuracy = loss_.kind != LossKind::kMeanSquaredError;
     result->accuracy = static_cast<double>(sum.correct) / count;
     if (validation_ != nullptr) LS_RETURN_IF_ERROR(Validate(result));
     result->seconds =
@@ -172,7 +174,9 @@ class Training {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto batch =
           order.subspan(b * batch_size, std::min(batch_size, order.size() - b * batch_size));
-      LS_RETURN_IF_ERROR(runner_->Run(*samples_, batch, threads_.get(), sum, &gradients_));
+      const Augmenter augmenter(options_.augment, options_.seed, result.epoch);
+      LS_RETURN_IF_ERROR(
+          runner_->Run(*samples_, batch, &augmenter, threads_.get(), sum, &gradients_));
       if (!std::isfinite(sum->loss)) {
         return Diverged(
             fmt::format("the loss is {} in batch {} of epoch {}", sum->loss, b + 1, result.epoch));
@@ -221,7 +225,7 @@ class Training {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto batch =
           std::span<const int64_t>(order).subspan(at, std::min(batch_size, order.size() - at));
-      LS_RETURN_IF_ERROR(runner_->Run(*validation_, batch, threads_.get(), &sum, nullptr));
+      LS_RETURN_IF_ERROR(runner_->Run(*validation_, batch, nullptr, threads_.get(), &sum, nullptr));
     }
     const auto count = static_cast<double>(order.size());
     result->validated = true;

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
+#include "train/augment.h"
 #include "train/hook.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -23,6 +24,7 @@ struct TrainOptions {
   OptimizerOptions optimizer;  // Adam with Keras' defaults
   Schedule schedule;           // constant
   LossKind loss = LossKind::kAuto;
+  Augmentation augment;  // of the training samples
   // Tensors and layers whose name (or source name) this accepts keep their values. Null: all are
   // trained.
   std::function<bool(const std::string& name)> freeze;
@@ -47,6 +49,7 @@ struct EpochResult {
   double loss = 0.0;      // mean over the samples, as seen during the epoch
   double accuracy = 0.0;  // share of right answers, likewise; 0 for losses without classes
   double seconds = 0.0;
+  bool has_accuracy = false;
   bool validated = false;
   double validation_loss = 0.0, validation_accuracy = 0.0;
 };

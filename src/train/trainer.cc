@@ -41,6 +41,7 @@ absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::Create(
                      Printable(InputName(graph, i)));
     }
     runner->input_sizes_.push_back(static_cast<size_t>(NumElements(tape.shape(t))) / samples);
+    runner->input_shapes_.emplace_back(tape.shape(t).begin() + 1, tape.shape(t).end());
   }
   const Shape& shape = tape.shape(loss.target);
   if (shape.empty() || shape[0] != runner->chunk_size_) {
@@ -83,7 +84,7 @@ absl::Status BatchRunner::EnsureTape(int samples) {
 }
 
 absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> batch,
-                              ThreadPool* threads, LossSum* sum,
+                              const Augmenter* augmenter, ThreadPool* threads, LossSum* sum,
                               std::vector<const float*>* gradients) {
   const auto step = static_cast<size_t>(chunk_size_);
   const size_t count = (batch.size() + step - 1) / step;
@@ -102,7 +103,7 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
     for (size_t c = begin; c < end; ++c) {
       chunks_[c].status =
           RunChunk(samples, batch.subspan(c * step, std::min(step, batch.size() - c * step)),
-                   weight, backward, slot, &chunks_[c]);
+                   augmenter, weight, backward, slot, &chunks_[c]);
     }
     const std::lock_guard<std::mutex> lock(slots_mutex_);
     free_slots_.push_back(slot);
@@ -118,51 +119,69 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
   return absl::OkStatus();
 }
 
+absl::Status BatchRunner::ReadRows(const Samples& samples, std::span<const int64_t> rows,
+                                   const Augmenter* augmenter, Slot* slot,
+                                   TapeMemory* memory) const {
+  for (size_t k = 0; k < input_sizes_.size(); ++k) {
+    const std::span<float> input = memory->input(k);
+    // Augmentation is of the one picture that CheckAugmentation asked for.
+    const bool change = augmenter != nullptr && augmenter->changes();
+    if (change) slot->picture.resize(input_sizes_[k]);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const std::span<float> row = input.subspan(i * input_sizes_[k], input_sizes_[k]);
+      LS_RETURN_IF_ERROR(samples.Read(rows[i], k, change ? std::span(slot->picture) : row));
+      if (change) augmenter->Apply(rows[i], input_shapes_[k], slot->picture, row);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void BatchRunner::AddLoss(const Samples& samples, std::span<const int64_t> rows, float weight,
+                          std::span<float> gradient, Slot* slot, TapeMemory* memory,
+                          LossSum* sum) const {
+  if (loss_.kind == LossKind::kCrossEntropy) {
+    slot->labels.resize(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) slot->labels[i] = samples.label(rows[i]);
+    CrossEntropy(memory->target(), width_, loss_.beta, slot->labels, weight, gradient, sum);
+    return;
+  }
+  std::span<const float> targets;
+  if (samples.target_size() > 0) {
+    slot->targets.resize(rows.size() * width_);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const std::span<const float> from = samples.target(rows[i]);
+      std::copy(from.begin(), from.end(),
+                slot->targets.begin() + static_cast<ptrdiff_t>(i * width_));
+    }
+    targets = slot->targets;
+  } else if (loss_.kind == LossKind::kBinaryCrossEntropy) {
+    slot->targets.resize(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      slot->targets[i] = static_cast<float>(samples.label(rows[i]));
+    }
+    targets = slot->targets;
+  } else {
+    targets = memory->input(0);
+  }
+  const auto function =
+      loss_.kind == LossKind::kBinaryCrossEntropy ? BinaryCrossEntropy : SquaredError;
+  function(memory->target(), width_, targets, weight, gradient, sum);
+}
+
 absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64_t> rows,
-                                   float weight, bool backward, Slot* slot, Chunk* chunk) const {
+                                   const Augmenter* augmenter, float weight, bool backward,
+                                   Slot* slot, Chunk* chunk) const {
   auto& memory = slot->memories[rows.size()];
   if (memory == nullptr) {
     memory = std::make_unique<TapeMemory>(tapes_[rows.size()], parameters_data_);
   }
   // Parameters that do not lead to the loss keep these zeros.
   if (backward && chunk->gradients.empty()) chunk->gradients.assign(parameters_.floats, 0.0f);
-  for (size_t k = 0; k < input_sizes_.size(); ++k) {
-    const std::span<float> input = memory->input(k);
-    for (size_t i = 0; i < rows.size(); ++i) {
-      LS_RETURN_IF_ERROR(
-          samples.Read(rows[i], k, input.subspan(i * input_sizes_[k], input_sizes_[k])));
-    }
-  }
+  LS_RETURN_IF_ERROR(ReadRows(samples, rows, augmenter, slot, memory.get()));
   LS_RETURN_IF_ERROR(memory->Forward(nullptr));
   chunk->sum = {};
   const std::span<float> gradient = backward ? memory->target_gradient() : std::span<float>();
-  if (loss_.kind == LossKind::kCrossEntropy) {
-    slot->labels.resize(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) slot->labels[i] = samples.label(rows[i]);
-    CrossEntropy(memory->target(), width_, loss_.beta, slot->labels, weight, gradient, &chunk->sum);
-  } else {
-    std::span<const float> targets;
-    if (samples.target_size() > 0) {
-      slot->targets.resize(rows.size() * width_);
-      for (size_t i = 0; i < rows.size(); ++i) {
-        const std::span<const float> from = samples.target(rows[i]);
-        std::copy(from.begin(), from.end(),
-                  slot->targets.begin() + static_cast<ptrdiff_t>(i * width_));
-      }
-      targets = slot->targets;
-    } else if (loss_.kind == LossKind::kBinaryCrossEntropy) {
-      slot->targets.resize(rows.size());
-      for (size_t i = 0; i < rows.size(); ++i) {
-        slot->targets[i] = static_cast<float>(samples.label(rows[i]));
-      }
-      targets = slot->targets;
-    } else {
-      targets = memory->input(0);
-    }
-    const auto function =
-        loss_.kind == LossKind::kBinaryCrossEntropy ? BinaryCrossEntropy : SquaredError;
-    function(memory->target(), width_, targets, weight, gradient, &chunk->sum);
-  }
+  AddLoss(samples, rows, weight, gradient, slot, memory.get(), &chunk->sum);
   if (!backward) return absl::OkStatus();
   return memory->Backward(chunk->gradients.data(), nullptr);
 }

@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
+#include "train/augment.h"
 #include "train/loss.h"
 #include "train/samples.h"
 #include "train/tape.h"
@@ -26,11 +27,15 @@ class BatchRunner {
       const Graph& graph, const LossPlan& loss, const Parameters& parameters,
       const float* parameters_data, int batch_size, const Context& context);
 
-  // Runs the samples `batch` (at most batch_size). With `gradients` non-null, leaves there one
-  // array per chunk whose sum is the gradient of the mean loss over the batch; valid until the next
-  // call.
-  absl::Status Run(const Samples& samples, std::span<const int64_t> batch, ThreadPool* threads,
-                   LossSum* sum, std::vector<const float*>* gradients);
+  // Runs the samples `batch` (at most batch_size), changed by `augmenter` where it is given. With
+  // `gradients` non-null, leaves there one array per chunk whose sum is the gradient of the mean
+  // loss over the batch; valid until the next call.
+  absl::Status Run(const Samples& samples, std::span<const int64_t> batch,
+                   const Augmenter* augmenter, ThreadPool* threads, LossSum* sum,
+                   std::vector<const float*>* gradients);
+
+  // Of a sample, without the batch.
+  const std::vector<Shape>& input_shapes() const { return input_shapes_; }
 
   // Floats per sample of each input, and of the loss's row.
   const std::vector<size_t>& input_sizes() const { return input_sizes_; }
@@ -47,12 +52,18 @@ class BatchRunner {
     std::vector<std::unique_ptr<TapeMemory>> memories;  // by samples
     std::vector<int32_t> labels;
     std::vector<float> targets;
+    std::vector<float> picture;  // before augmentation
   };
 
   absl::StatusOr<std::shared_ptr<const Tape>> MakeTape(int samples) const;
   absl::Status EnsureTape(int samples);
-  absl::Status RunChunk(const Samples& samples, std::span<const int64_t> rows, float weight,
-                        bool backward, Slot* slot, Chunk* chunk) const;
+  absl::Status RunChunk(const Samples& samples, std::span<const int64_t> rows,
+                        const Augmenter* augmenter, float weight, bool backward, Slot* slot,
+                        Chunk* chunk) const;
+  absl::Status ReadRows(const Samples& samples, std::span<const int64_t> rows,
+                        const Augmenter* augmenter, Slot* slot, TapeMemory* memory) const;
+  void AddLoss(const Samples& samples, std::span<const int64_t> rows, float weight,
+               std::span<float> gradient, Slot* slot, TapeMemory* memory, LossSum* sum) const;
 
   Graph graph_;
   LossPlan loss_;
@@ -61,6 +72,7 @@ class BatchRunner {
   int chunk_size_ = 1;
   uint64_t memory_budget_ = 0;
   std::vector<size_t> input_sizes_;
+  std::vector<Shape> input_shapes_;
   size_t width_ = 0;
   std::vector<std::shared_ptr<const Tape>> tapes_;  // by samples
   std::vector<Chunk> chunks_;

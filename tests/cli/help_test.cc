@@ -8,8 +8,8 @@ namespace {
 
 TEST(Help, EveryCommandHasExamples) {
   const std::vector<std::vector<std::string>> commands = {
-      {"convert"},   {"quantize"}, {"run"},  {"evaluate"},          {"benchmark"},    {"inspect"},
-      {"operators"}, {"demo"},     {"data"}, {"data", "synthetic"}, {"data", "mnist"}};
+      {"convert"}, {"quantize"},  {"train"}, {"run"},  {"evaluate"},          {"benchmark"},
+      {"inspect"}, {"operators"}, {"demo"},  {"data"}, {"data", "synthetic"}, {"data", "mnist"}};
   for (std::vector<std::string> words : commands) {
     words.push_back("--help");
     const RunResult result = RunProgram(words);
@@ -23,8 +23,8 @@ TEST(Help, EveryCommandHasExamples) {
 TEST(Help, TopListsCommands) {
   const RunResult result = RunProgram({"--help"});
   EXPECT_EQ(result.exit_code, 0);
-  for (const char* name :
-       {"convert", "quantize", "run", "evaluate", "benchmark", "inspect", "demo", "data"}) {
+  for (const char* name : {"convert", "quantize", "train", "run", "evaluate", "benchmark",
+                           "inspect", "demo", "data"}) {
     EXPECT_NE(result.out.find(name), std::string::npos) << name;
   }
 }

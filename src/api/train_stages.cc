@@ -1,0 +1,36 @@
+#include "api/train_stages.h"
+
+namespace litesmith {
+namespace {
+
+absl::Status FineTune(Graph* graph, const StageArgs& args) {
+  return Train(graph, args.data, args.options, args.context, args.on_epoch);
+}
+
+// In the order in which they run; "train" is last, as it runs only where no other has.
+constexpr Stage kStages[] = {
+    {"train", [](const TrainRequest&) { return true; }, FineTune},
+};
+
+}  // namespace
+
+std::span<const Stage> TrainStages() { return kStages; }
+
+absl::Status CheckStages(const TrainRequest&) { return absl::OkStatus(); }
+
+EpochSummary Summarise(const EpochResult& result, const char* stage, const TrainOptions& options) {
+  EpochSummary out;
+  out.epoch = result.epoch;
+  out.loss = result.loss;
+  out.accuracy = result.accuracy;
+  out.seconds = result.seconds;
+  out.stage = stage;
+  out.epochs = options.epochs;
+  out.has_accuracy = result.has_accuracy;
+  out.validated = result.validated;
+  out.validation_loss = result.validation_loss;
+  out.validation_accuracy = result.validation_accuracy;
+  return out;
+}
+
+}  // namespace litesmith
