@@ -5,11 +5,13 @@
 #include "kernels/depthwise.h"
 #include "kernels/gradient/conv_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
+#include "kernels/quantize_rows.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
 #include "ops/fast_integer.h"
 #include "ops/gradient.h"
+#include "ops/int_product.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -87,20 +89,21 @@ struct State {
   std::vector<float> channel_scales;  // hybrid; empty: in the row scales
   float weight_scale = 1.0f;          // hybrid with one scale
   std::vector<int8_t> unpacked;
-  std::optional<FastConv> fast;  // kBest, integer sums
+  std::optional<FastConv> fast;       // kBest, depthwise, integer sums
+  std::optional<IntProduct> product;  // kBest, CONV_2D, integer sums
 
   const int8_t* weights(const RunArgs& args) const {
     return unpacked.empty() ? args.in<int8_t>(1) : unpacked.data();
   }
 };
 
-// All output rows, shared among the threads. `scratch`: State::fast->scratch_bytes.
+// All output rows, shared among the threads.
 template <typename Acc, typename In, typename Weight, typename Stage>
 void RunRows(const State& s, const ConvOffsets& offsets, const In* input, const Weight* weights,
-             const Stage& stage, std::byte* scratch, ThreadPool* threads) {
+             const Stage& stage, ThreadPool* threads) {
   if constexpr (!std::is_floating_point_v<Acc>) {
     if (s.fast.has_value()) {
-      RunFastConv<Acc>(*s.fast, s.g, offsets, input, stage, scratch, threads);
+      RunFastDepthwise<Acc>(*s.fast, s.g, offsets, input, stage, threads);
       return;
     }
   }
@@ -119,8 +122,7 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
   kernel.run = [s](const RunArgs& args) {
     const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
                                       args.out<float>(0)};
-    RunRows<float>(*s, s->offsets, args.in<float>(0), args.in<float>(1), stage, nullptr,
-                   args.threads);
+    RunRows<float>(*s, s->offsets, args.in<float>(0), args.in<float>(1), stage, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -163,26 +165,75 @@ Kernel DepthwiseFloatKernel(std::shared_ptr<const State> s) {
   return kernel;
 }
 
-// The fast integer kernel, where the mode asks for it and the weights are known.
+// The fast depthwise kernel, where the mode asks for it and the weights are known.
 void AddFast(const PrepareArgs& args, bool wide, State* s) {
   const TensorView& weights = args.in(1);
-  if (args.mode != KernelMode::kBest || weights.data == nullptr) return;
-  const bool depthwise = s->kind == Kind::kDepthwise;
+  if (args.mode != KernelMode::kBest || weights.data == nullptr || s->kind == Kind::kFull) return;
   if (weights.type == schema::TensorType_UINT8) {
-    s->fast = MakeFastConv(s->g, depthwise, weights.As<uint8_t>(), s->offsets.weight, wide);
+    s->fast = MakeFastDepthwise(s->g, weights.As<uint8_t>(), s->offsets.weight, wide);
   } else {
     const int8_t* values = s->unpacked.empty() ? weights.As<int8_t>() : s->unpacked.data();
-    s->fast = MakeFastConv(s->g, depthwise, values, 0, wide);
+    s->fast = MakeFastDepthwise(s->g, values, 0, wide);
   }
   if (s->fast.has_value() && !wide) {
     s->fast->channels = MakeS16Channels(s->multipliers, s->g.out_c, args, 2);
   }
 }
 
+// The packed weights of the fast CONV_2D, under the same conditions.
+std::optional<IntProduct> PackProduct(const PrepareArgs& args, const State& s) {
+  const TensorView& weights = args.in(1);
+  if (args.mode != KernelMode::kBest || weights.data == nullptr || s.kind != Kind::kFull ||
+      !ConvF32Fits(s.g)) {
+    return std::nullopt;
+  }
+  const TensorType in = args.in(0).type;
+  const bool bytes = UseBytes(in, weights.type, s.offsets.weight);
+  const size_t element = in == schema::TensorType_INT16 ? 2 : 1;
+  IntProduct p;
+  if (weights.type == schema::TensorType_UINT8) {
+    p.conv = IntConv::Prepare(s.g, IntKernels()[0], bytes, element, weights.As<uint8_t>(),
+                              s.offsets.weight);
+  } else {
+    const int8_t* values = s.unpacked.empty() ? weights.As<int8_t>() : s.unpacked.data();
+    p.conv = IntConv::Prepare(s.g, IntKernels()[0], bytes, element, values, 0);
+  }
+  return p;
+}
+
+void AddProduct(const PrepareArgs& args, bool wide, State* s) {
+  std::optional<IntProduct> p = PackProduct(args, *s);
+  if (!p.has_value()) return;
+  IntProductArgs what;
+  what.input = args.in(0).type;
+  what.input_zero = -s->offsets.input;
+  what.output_zero = s->out_zero;
+  what.low = s->limits.low;
+  what.high = s->limits.high;
+  what.multipliers = &s->multipliers;
+  what.narrow = !wide;
+  if (FinishInteger(args, what, s->g.out_c, &*p)) s->product = std::move(p);
+}
+
+template <typename In>
+Kernel ProductKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.scratch_bytes = s->product->conv.scratch_bytes;
+  kernel.run = [s](const RunArgs& args) {
+    const IntProduct& p = *s->product;
+    const int32_t zero = -s->offsets.input;
+    ConvInt<In>(s->g, p.conv, {args.in<In>(0), &zero, false},
+                p.init.empty() ? nullptr : p.init.data(), p.wide_sums,
+                p.StageTo(args.out<In>(0), s->g.out_c), args.scratch, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
 template <typename Acc, typename In, typename Weight, typename Bias>
 Kernel IntegerKernel(std::shared_ptr<const State> s) {
+  if (s->product.has_value()) return ProductKernel<In>(s);
   Kernel kernel;
-  kernel.scratch_bytes = s->fast.has_value() ? s->fast->scratch_bytes : 0;
   kernel.run = [s](const RunArgs& args) {
     const reference::FixedPointStage<Bias, In> stage{
         {args.in<Bias>(2), s->out_zero, s->limits.low, s->limits.high, args.out<In>(0)},
@@ -194,7 +245,7 @@ Kernel IntegerKernel(std::shared_ptr<const State> s) {
     } else {
       weights = args.in<Weight>(1);
     }
-    RunRows<Acc>(*s, s->offsets, args.in<In>(0), weights, stage, args.scratch, args.threads);
+    RunRows<Acc>(*s, s->offsets, args.in<In>(0), weights, stage, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -208,7 +259,7 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
   const size_t image_size = size_t(s->g.in_h) * s->g.in_w * s->g.in_c;
   Kernel kernel;
   const size_t own = (images * (sizeof(int32_t) + sizeof(float) + image_size) + 63) / 64 * 64;
-  kernel.scratch_bytes = own + (s->fast.has_value() ? s->fast->scratch_bytes : 0);
+  kernel.scratch_bytes = own + (s->product.has_value() ? s->product->conv.scratch_bytes : 0);
   kernel.run = [s, images, image_size, own](const RunArgs& args) {
     auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
     auto* scales = reinterpret_cast<float*>(zeros + images);
@@ -218,15 +269,22 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
     for (size_t i = 0; i < images; ++i) {
       const float* from = input + i * image_size;
       int8_t* to = quantized + i * image_size;
-      if (symmetric) {
-        scales[i] = reference::QuantizeSymmetric(from, image_size, to) * s->weight_scale;
-        zeros[i] = 0;
-      } else {
-        int32_t zero = 0;
-        scales[i] = reference::QuantizeAsymmetric(from, image_size, to, &zero);
-        zeros[i] = -zero;
-      }
+      int32_t zero = 0;
+      scales[i] = symmetric ? QuantizeRowSymmetric(from, image_size, to) * s->weight_scale
+                            : QuantizeRowAsymmetric(from, image_size, to, &zero);
+      zeros[i] = zero;
     }
+    if (s->product.has_value()) {
+      const IntProduct& p = *s->product;
+      IntStage stage = p.StageTo(args.out<float>(0), s->g.out_c);
+      stage.row_scale = scales;
+      stage.row_zero = symmetric ? nullptr : zeros;
+      stage.positions = size_t(s->g.out_h) * s->g.out_w;
+      ConvInt<int8_t>(s->g, p.conv, {quantized, zeros, true}, p.init.data(), false, stage,
+                      args.scratch + own, args.threads);
+      return absl::OkStatus();
+    }
+    for (size_t i = 0; i < images; ++i) zeros[i] = -zeros[i];
     ConvOffsets offsets;
     offsets.per_image_input = zeros;
     const reference::HybridStage stage{args.in<float>(2),
@@ -237,8 +295,7 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
                                        s->range.low,
                                        s->range.high,
                                        args.out<float>(0)};
-    RunRows<uint32_t>(*s, offsets, quantized, s->weights(args), stage, args.scratch + own,
-                      args.threads);
+    RunRows<uint32_t>(*s, offsets, quantized, s->weights(args), stage, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -276,6 +333,7 @@ absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
   s->offsets.input = -input.zero_point();
   s->out_zero = args.out(0).zero_point();
   AddFast(args, wide, s);
+  AddProduct(args, wide, s);
   return absl::OkStatus();
 }
 
@@ -326,6 +384,11 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (in == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(PrepareHybrid(args, &s));
     AddFast(args, false, &s);
+    if (std::optional<IntProduct> p = PackProduct(args, s);
+        p.has_value() &&
+        FinishHybrid(args, s.channel_scales, true, s.range.low, s.range.high, s.g.out_c, &*p)) {
+      s.product = std::move(p);
+    }
     return HybridKernel(std::make_shared<const State>(std::move(s)));
   }
   if (in == schema::TensorType_INT8) {

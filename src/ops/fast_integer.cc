@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/conv_f32.h"
-
 namespace litesmith {
 
 S16Channels MakeS16Channels(const std::vector<Multiplier>& multipliers, int32_t channels,
@@ -34,38 +32,17 @@ S16Channels MakeS16Channels(const std::vector<Multiplier>& multipliers, int32_t 
 }
 
 template <typename Weight>
-std::optional<FastConv> MakeFastConv(const reference::ConvGeometry& g, bool is_depthwise,
-                                     const Weight* values, int32_t offset, bool wide) {
+std::optional<FastConv> MakeFastDepthwise(const reference::ConvGeometry& g, const Weight* values,
+                                          int32_t offset, bool wide) {
+  if (!HasDepthwise(g) || (wide && !HasWideDepthwise(g))) return std::nullopt;
   FastConv fast;
-  if (is_depthwise) {
-    if (!HasDepthwise(g) || (wide && !HasWideDepthwise(g))) return std::nullopt;
-    fast.depthwise.resize(size_t(g.filter_h) * g.filter_w * g.out_c);
-    for (size_t i = 0; i < fast.depthwise.size(); ++i) fast.depthwise[i] = values[i] + offset;
-    return fast;
-  }
-  if (!ConvF32Fits(g)) return std::nullopt;
-  fast.packed.resize(PackedConvS16(g));
-  PackConvS16(g, values, offset, fast.packed.data());
-  fast.scratch_bytes = ConvS16ScratchBytes(g);
+  fast.depthwise.resize(size_t(g.filter_h) * g.filter_w * g.out_c);
+  for (size_t i = 0; i < fast.depthwise.size(); ++i) fast.depthwise[i] = values[i] + offset;
   return fast;
 }
-template std::optional<FastConv> MakeFastConv(const reference::ConvGeometry&, bool, const int8_t*,
-                                              int32_t, bool);
-template std::optional<FastConv> MakeFastConv(const reference::ConvGeometry&, bool, const uint8_t*,
-                                              int32_t, bool);
-
-template <typename Weight>
-FastProduct MakeFastProduct(size_t rows, size_t depth, size_t units, const Weight* values,
-                            int32_t offset) {
-  FastProduct p;
-  p.rows = rows;
-  p.depth = depth;
-  p.units = units;
-  p.packed.resize(PackedS16(1, depth, units));
-  PackS16(values, 1, depth, units, offset, p.packed.data());
-  return p;
-}
-template FastProduct MakeFastProduct(size_t, size_t, size_t, const int8_t*, int32_t);
-template FastProduct MakeFastProduct(size_t, size_t, size_t, const uint8_t*, int32_t);
+template std::optional<FastConv> MakeFastDepthwise(const reference::ConvGeometry&, const int8_t*,
+                                                   int32_t, bool);
+template std::optional<FastConv> MakeFastDepthwise(const reference::ConvGeometry&, const uint8_t*,
+                                                   int32_t, bool);
 
 }  // namespace litesmith

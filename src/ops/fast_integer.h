@@ -1,14 +1,14 @@
 #ifndef LITESMITH_OPS_FAST_INTEGER_H_
 #define LITESMITH_OPS_FAST_INTEGER_H_
 
-// The fast integer kernels (KernelMode::kBest) of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED,
-// put under the same output stages as the reference loops. They need constant weights.
+// The fast integer kernel (KernelMode::kBest) of DEPTHWISE_CONV_2D, put under the same output
+// stages as the reference loops. It needs constant weights. (CONV_2D and FULLY_CONNECTED:
+// ops/int_product.h.)
 
 #include <optional>
 #include <type_traits>
 #include <vector>
 
-#include "kernels/conv_s16.h"
 #include "kernels/depthwise.h"
 #include "kernels/gemm_s16.h"
 #include "kernels/reference/stage.h"
@@ -85,60 +85,25 @@ void RunWithStage(const S16Channels& channels, const Stage& stage, size_t column
   run(out);
 }
 
-// What a convolution prepares.
+// What a depthwise convolution prepares.
 struct FastConv {
-  std::vector<int16_t> packed;     // CONV_2D
-  std::vector<int32_t> depthwise;  // DEPTHWISE_CONV_2D
+  std::vector<int32_t> depthwise;
   S16Channels channels;
-  size_t scratch_bytes = 0;
 };
 
-// None where the fast kernels cannot do it. Weights are int8 or uint8, `values` constant; `wide`
+// None where the fast kernel cannot do it. Weights are int8 or uint8, `values` constant; `wide`
 // says 64-bit sums.
 template <typename Weight>
-std::optional<FastConv> MakeFastConv(const reference::ConvGeometry& g, bool is_depthwise,
-                                     const Weight* values, int32_t offset, bool wide);
+std::optional<FastConv> MakeFastDepthwise(const reference::ConvGeometry& g, const Weight* values,
+                                          int32_t offset, bool wide);
 
-// `scratch` has FastConv::scratch_bytes, aligned to 64.
 template <typename Acc, typename In, typename Stage>
-void RunFastConv(const FastConv& fast, const reference::ConvGeometry& g,
-                 const reference::ConvOffsets& offsets, const In* input, const Stage& stage,
-                 std::byte* scratch, ThreadPool* threads) {
+void RunFastDepthwise(const FastConv& fast, const reference::ConvGeometry& g,
+                      const reference::ConvOffsets& offsets, const In* input, const Stage& stage,
+                      ThreadPool* threads) {
   const size_t positions = size_t(g.out_h) * g.out_w;
   RunWithStage<Acc>(fast.channels, stage, g.out_c, positions, [&](const S16Result& out) {
-    if (!fast.depthwise.empty()) {
-      DepthwiseInteger(g, offsets, input, fast.depthwise.data(), out, threads);
-    } else {
-      ConvS16(g, offsets, input, fast.packed.data(), out, scratch, threads);
-    }
-  });
-}
-
-// A product of rows x depth with units x depth.
-struct FastProduct {
-  std::vector<int16_t> packed;
-  S16Channels channels;
-  size_t rows = 0, depth = 0, units = 0;
-  size_t scratch_bytes() const { return (rows * depth + 1) * sizeof(int16_t); }
-};
-template <typename Weight>
-FastProduct MakeFastProduct(size_t rows, size_t depth, size_t units, const Weight* values,
-                            int32_t offset);
-
-// `row_offsets`, when given, replaces `offset` row by row.
-template <typename Acc, typename In, typename Stage>
-void RunFastProduct(const FastProduct& p, const In* input, int32_t offset,
-                    const int32_t* row_offsets, const Stage& stage, std::byte* scratch,
-                    ThreadPool* threads) {
-  auto* wide = reinterpret_cast<int16_t*>(scratch);
-  for (size_t r = 0; r < p.rows; ++r) {
-    WidenS16(input + r * p.depth, p.depth, row_offsets == nullptr ? offset : row_offsets[r],
-             wide + r * p.depth);
-  }
-  wide[p.rows * p.depth] = 0;
-  RunWithStage<Acc>(p.channels, stage, p.units, 1, [&](const S16Result& out) {
-    GemmS16(p.rows, p.units, GemmS16Left::RowMajor(wide, p.depth, p.depth), p.packed.data(), out,
-            threads);
+    DepthwiseInteger(g, offsets, input, fast.depthwise.data(), out, threads);
   });
 }
 

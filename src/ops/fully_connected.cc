@@ -4,10 +4,10 @@
 
 #include "kernels/gemm_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
-#include "kernels/reference/dynamic_range.h"
+#include "kernels/quantize_rows.h"
 #include "kernels/reference/stage.h"
-#include "ops/fast_integer.h"
 #include "ops/gradient.h"
+#include "ops/int_product.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -78,8 +78,7 @@ struct State {
   float weight_scale = 1.0f;
   bool asymmetric = false;
   std::vector<int8_t> unpacked;
-  std::optional<FastProduct> fast;  // kBest, integer sums
-  size_t fast_bytes() const { return fast.has_value() ? fast->scratch_bytes() : 0; }
+  std::optional<IntProduct> product;  // kBest, integer sums
 
   template <typename Weight>
   const Weight* weights(const RunArgs& args) const {
@@ -90,16 +89,10 @@ struct State {
   }
 };
 
-// All rows, shared among the threads. `scratch`: State::fast_bytes.
+// All rows, shared among the threads.
 template <typename Acc, typename In, typename Weight, typename Stage>
 void RunRows(const State& s, const In* input, const Weight* weights, const int32_t* row_offsets,
-             const Stage& stage, std::byte* scratch, ThreadPool* threads) {
-  if constexpr (!std::is_floating_point_v<Acc> && sizeof(Weight) == 1) {
-    if (s.fast.has_value()) {
-      RunFastProduct<Acc>(*s.fast, input, s.in_offset, row_offsets, stage, scratch, threads);
-      return;
-    }
-  }
+             const Stage& stage, ThreadPool* threads) {
   const auto body = [&](size_t begin, size_t end) {
     reference::MultiplyRows<Acc>(input, weights, s.sizes.depth, s.sizes.units, s.in_offset,
                                  s.weight_offset, row_offsets, begin, end, stage);
@@ -107,20 +100,57 @@ void RunRows(const State& s, const In* input, const Weight* weights, const int32
   ParallelFor(threads, s.sizes.rows, 1, std::cref(body));
 }
 
-// The fast integer kernel, where the mode asks for it and the weights are known.
-void AddFast(const PrepareArgs& args, bool wide, State* s) {
+// The packed weights of the fast integer kernel, where the mode asks for it and they are known.
+std::optional<IntProduct> PackProduct(const PrepareArgs& args, const State& s) {
   const TensorView& weights = args.in(1);
-  if (args.mode != KernelMode::kBest || weights.data == nullptr) return;
-  const size_t depth = s->sizes.depth, units = s->sizes.units;
-  if (weights.type == schema::TensorType_UINT8) {
-    s->fast = MakeFastProduct(s->sizes.rows, depth, units, weights.As<uint8_t>(), s->weight_offset);
-  } else if (weights.type == schema::TensorType_INT8 || IsPacked(weights.type)) {
-    const int8_t* values = s->unpacked.empty() ? weights.As<int8_t>() : s->unpacked.data();
-    s->fast = MakeFastProduct(s->sizes.rows, depth, units, values, s->weight_offset);
+  const bool uint8 = weights.type == schema::TensorType_UINT8;
+  if (args.mode != KernelMode::kBest || weights.data == nullptr ||
+      (!uint8 && weights.type != schema::TensorType_INT8 && !IsPacked(weights.type))) {
+    return std::nullopt;
   }
-  if (s->fast.has_value() && !wide && s->fixed_point) {
-    s->fast->channels = MakeS16Channels(s->multipliers, s->sizes.units, args, 2);
+  const TensorType in = args.in(0).type;
+  const size_t depth = s.sizes.depth, units = s.sizes.units;
+  const IntKernel& kernel = IntKernels()[0];
+  const bool bytes = UseBytes(in, weights.type, s.weight_offset);
+  IntProduct p;
+  if (uint8) {
+    p.conv.groups.push_back(
+        IntWeights::Pack(kernel, bytes, weights.As<uint8_t>(), units, 1, depth, s.weight_offset));
+  } else {
+    const int8_t* values = s.unpacked.empty() ? weights.As<int8_t>() : s.unpacked.data();
+    p.conv.groups.push_back(
+        IntWeights::Pack(kernel, bytes, values, units, 1, depth, s.weight_offset));
   }
+  p.conv.scratch_bytes =
+      ProductScratchBytes(p.weights(), s.sizes.rows, in == schema::TensorType_INT16 ? 2 : 1);
+  return p;
+}
+
+void AddProduct(const PrepareArgs& args, bool wide, State* s) {
+  std::optional<IntProduct> p = PackProduct(args, *s);
+  if (!p.has_value()) return;
+  IntProductArgs what;
+  what.input = args.in(0).type;
+  what.input_zero = -s->in_offset;
+  what.output_zero = s->out_zero;
+  what.low = s->limits.low;
+  what.high = s->limits.high;
+  what.multipliers = s->fixed_point ? &s->multipliers : nullptr;
+  what.factors = &s->factors;
+  what.narrow = !wide;
+  if (FinishInteger(args, what, s->sizes.units, &*p)) s->product = std::move(p);
+}
+
+template <typename In>
+Kernel ProductKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.scratch_bytes = s->product->conv.scratch_bytes;
+  kernel.run = [s](const RunArgs& args) {
+    RunProduct(*s->product, s->sizes.rows, args.in<In>(0),
+               s->product->StageTo(args.out<In>(0), s->sizes.units), args.scratch, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
 }
 
 Kernel FloatKernel(std::shared_ptr<const State> s) {
@@ -128,7 +158,7 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
   kernel.run = [s](const RunArgs& args) {
     const reference::FloatStage stage{args.in<float>(2), s->range.low, s->range.high,
                                       args.out<float>(0)};
-    RunRows<float>(*s, args.in<float>(0), args.in<float>(1), nullptr, stage, nullptr, args.threads);
+    RunRows<float>(*s, args.in<float>(0), args.in<float>(1), nullptr, stage, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -163,8 +193,8 @@ Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
 
 template <typename Acc, typename In, typename Weight, typename Bias>
 Kernel IntegerKernel(std::shared_ptr<const State> s) {
+  if (s->product.has_value()) return ProductKernel<In>(s);
   Kernel kernel;
-  kernel.scratch_bytes = s->fast_bytes();
   kernel.run = [s](const RunArgs& args) {
     const reference::IntegerOutput<Bias, In> output{args.in<Bias>(2), s->out_zero, s->limits.low,
                                                     s->limits.high, args.out<In>(0)};
@@ -172,10 +202,10 @@ Kernel IntegerKernel(std::shared_ptr<const State> s) {
     if (s->fixed_point) {
       const reference::FixedPointStage<Bias, In> stage{output, s->multipliers.data(),
                                                        s->channel_stride};
-      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.scratch, args.threads);
+      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.threads);
     } else {
       const reference::DoubleStage<Bias, In> stage{output, s->factors.data(), s->channel_stride};
-      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.scratch, args.threads);
+      RunRows<Acc>(*s, args.in<In>(0), weights, nullptr, stage, args.threads);
     }
     return absl::OkStatus();
   };
@@ -189,7 +219,7 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
   const size_t depth = s->sizes.depth;
   Kernel kernel;
   const size_t own = (rows * (sizeof(int32_t) + sizeof(float) + depth) + 63) / 64 * 64;
-  kernel.scratch_bytes = own + s->fast_bytes();
+  kernel.scratch_bytes = own + (s->product.has_value() ? s->product->conv.scratch_bytes : 0);
   kernel.run = [s, rows, depth, own](const RunArgs& args) {
     auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
     auto* scales = reinterpret_cast<float*>(zeros + rows);
@@ -197,13 +227,21 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
     const float* input = args.in<float>(0);
     for (size_t r = 0; r < rows; ++r) {
       int32_t zero = 0;
-      scales[r] = s->asymmetric ? reference::QuantizeAsymmetric(input + r * depth, depth,
-                                                                quantized + r * depth, &zero)
-                                : reference::QuantizeSymmetric(input + r * depth, depth,
-                                                               quantized + r * depth);
-      zeros[r] = -zero;
+      scales[r] =
+          s->asymmetric
+              ? QuantizeRowAsymmetric(input + r * depth, depth, quantized + r * depth, &zero)
+              : QuantizeRowSymmetric(input + r * depth, depth, quantized + r * depth);
+      zeros[r] = zero;
       if (s->channel_scales.empty()) scales[r] *= s->weight_scale;
     }
+    if (s->product.has_value()) {
+      IntStage stage = s->product->StageTo(args.out<float>(0), s->sizes.units);
+      stage.row_scale = scales;
+      stage.row_zero = s->asymmetric ? zeros : nullptr;
+      RunProduct(*s->product, rows, quantized, stage, args.scratch + own, args.threads);
+      return absl::OkStatus();
+    }
+    for (size_t r = 0; r < rows; ++r) zeros[r] = -zeros[r];
     const reference::HybridStage stage{
         args.in<float>(2),
         scales,
@@ -213,8 +251,7 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
         s->range.low,
         s->range.high,
         args.out<float>(0)};
-    RunRows<uint32_t>(*s, quantized, s->weights<int8_t>(args), zeros, stage, args.scratch + own,
-                      args.threads);
+    RunRows<uint32_t>(*s, quantized, s->weights<int8_t>(args), zeros, stage, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -240,7 +277,7 @@ absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
     if (!per_channel) s->factors[0] = TensorFactor(input, weights, output);
     LS_ASSIGN_OR_RETURN(s->multipliers, QuantizeFactors(s->factors, wide));
   }
-  AddFast(args, wide, s);
+  AddProduct(args, wide, s);
   return absl::OkStatus();
 }
 
@@ -251,7 +288,11 @@ absl::Status PrepareHybrid(const PrepareArgs& args, State* s) {
   s->asymmetric = args.node.GetOptions<FullyConnectedOptionsT>().asymmetric_quantize_inputs;
   s->weight_scale = weights.scale();
   if (weights.quant->per_channel()) s->channel_scales = weights.quant->scale;
-  AddFast(args, false, s);
+  if (std::optional<IntProduct> p = PackProduct(args, *s);
+      p.has_value() && FinishHybrid(args, s->channel_scales, false, s->range.low, s->range.high,
+                                    s->sizes.units, &*p)) {
+    s->product = std::move(p);
+  }
   return absl::OkStatus();
 }
 

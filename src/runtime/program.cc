@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/sparse.h"
+#include "kernels/isa.h"
 #include "runtime/arena.h"
 
 namespace litesmith {
@@ -378,6 +379,7 @@ absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
 
 absl::StatusOr<std::shared_ptr<const Program>> BuildProgram(std::shared_ptr<const Graph> graph,
                                                             const ExecutorOptions& options) {
+  LS_RETURN_IF_ERROR(LimitIsa());
   auto program = std::make_shared<Program>();
   program->graph = std::move(graph);
   program->options = options;

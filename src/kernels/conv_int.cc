@@ -1,0 +1,161 @@
+#include "kernels/conv_int.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <type_traits>
+
+#include "kernels/conv_f32.h"
+
+namespace litesmith {
+namespace {
+
+using reference::ConvGeometry;
+
+// Filter columns that are neighbours in the input: one tap per filter row then.
+bool WholeRows(const ConvGeometry& g) {
+  return (g.dilation_w == 1 || g.filter_w == 1) && g.filter_c == g.in_c;
+}
+size_t TapCount(const ConvGeometry& g) {
+  return size_t(g.filter_h) * (WholeRows(g) ? 1 : g.filter_w);
+}
+size_t Run(const ConvGeometry& g) { return size_t(g.filter_c) * (WholeRows(g) ? g.filter_w : 1); }
+size_t TapBytes(const ConvGeometry& g) { return (TapCount(g) * sizeof(ptrdiff_t) + 63) / 64 * 64; }
+
+// How the images lie that the product reads.
+struct Layout {
+  PaddedImages images;
+  size_t element = 1;  // bytes of one number there
+  bool copied = false;
+
+  Layout(const ConvGeometry& g, size_t in_element, size_t element_size)
+      : images(PadImages(g)), element(element_size) {
+    copied = images.copied || in_element != element || Run(g) * element % 4 != 0;
+    if (copied && !images.copied) images.per_pass = 1;
+  }
+  size_t row(const ConvGeometry& g) const { return images.width * g.in_c; }
+  // A group of 4 bytes may begin with the last number.
+  size_t bytes(const ConvGeometry& g) const {
+    return copied ? images.per_pass * images.height * row(g) * element + 4 : 0;
+  }
+};
+
+// Rows [begin, end) of the padded images from first_image on.
+template <typename In, typename To>
+void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& input,
+              size_t first_image, size_t begin, size_t end, To* padded) {
+  const size_t row = layout.row(g), in_row = size_t(g.in_w) * g.in_c;
+  const size_t before = std::min(row, size_t(std::max(g.pad_w, 0)) * g.in_c);
+  const size_t inner = std::min(in_row, row - before);
+  const auto* from = static_cast<const In*>(input.data);
+  for (size_t i = begin; i < end; ++i) {
+    To* to = padded + i * row;
+    const size_t image = first_image + i / layout.images.height;
+    const auto zero = static_cast<To>(input.zero_points[input.per_image ? image : 0]);
+    const ptrdiff_t y = static_cast<ptrdiff_t>(i % layout.images.height) - g.pad_h;
+    if (y < 0 || y >= g.in_h) {
+      std::fill_n(to, row, zero);
+      continue;
+    }
+    const In* source = from + (image * g.in_h + size_t(y)) * in_row;
+    std::fill_n(to, before, zero);
+    if constexpr (std::is_same_v<In, To>) {
+      std::memcpy(to + before, source, inner * sizeof(In));
+    } else {
+      WidenInt(source, inner, to + before);
+    }
+    std::fill_n(to + before + inner, row - before - inner, zero);
+  }
+}
+
+}  // namespace
+
+template <typename In>
+void WidenInt(const In* in, size_t count, int16_t* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = in[i];
+}
+template void WidenInt(const int8_t*, size_t, int16_t*);
+template void WidenInt(const uint8_t*, size_t, int16_t*);
+
+template <typename W>
+IntConv IntConv::Prepare(const ConvGeometry& g, const IntKernel& kernel, bool bytes, size_t element,
+                         const W* weights, int32_t offset) {
+  IntConv conv;
+  const size_t groups = g.in_c / g.filter_c, filters = g.out_c / groups;
+  for (size_t i = 0; i < groups; ++i) {
+    conv.groups.push_back(
+        IntWeights::Pack(kernel, bytes, weights, filters, TapCount(g), Run(g), offset));
+    weights += filters * TapCount(g) * Run(g);
+  }
+  conv.scratch_bytes = TapBytes(g) + Layout(g, element, bytes ? 1 : 2).bytes(g);
+  return conv;
+}
+template IntConv IntConv::Prepare(const ConvGeometry&, const IntKernel&, bool, size_t,
+                                  const int8_t*, int32_t);
+template IntConv IntConv::Prepare(const ConvGeometry&, const IntKernel&, bool, size_t,
+                                  const uint8_t*, int32_t);
+
+template <typename In>
+void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& input,
+             const int32_t* init, bool wide_sums, const IntStage& stage, std::byte* scratch,
+             ThreadPool* threads) {
+  const bool bytes = conv.groups[0].bytes;
+  const Layout layout(g, sizeof(In), conv.groups[0].element_size());
+  const auto element = static_cast<ptrdiff_t>(layout.element);
+  const auto row = static_cast<ptrdiff_t>(layout.row(g)) * element;
+  auto* taps = reinterpret_cast<ptrdiff_t*>(scratch);
+  std::byte* padded = scratch + TapBytes(g);
+  const int32_t columns = WholeRows(g) ? 1 : g.filter_w;
+  for (int32_t y = 0; y < g.filter_h; ++y) {
+    for (int32_t x = 0; x < columns; ++x) {
+      taps[y * columns + x] =
+          int64_t{y} * g.dilation_h * row + int64_t{x} * g.dilation_w * g.in_c * element;
+    }
+  }
+  IntLeft a;
+  a.width = g.out_w;
+  a.height = g.out_h;
+  a.step = static_cast<ptrdiff_t>(g.stride_w) * g.in_c * element;
+  a.row_stride = static_cast<ptrdiff_t>(g.stride_h) * row;
+  a.image_stride = static_cast<ptrdiff_t>(layout.images.height) * row;
+  a.taps = taps;
+  a.flip = bytes && std::is_same_v<In, int8_t> ? kSignedFlip : 0;
+  const size_t positions = size_t(g.out_h) * g.out_w, filters = conv.groups[0].columns;
+  const size_t init_size = conv.groups[0].sums.size();
+  for (size_t first = 0; first < size_t(g.batches); first += layout.images.per_pass) {
+    const size_t count = std::min(layout.images.per_pass, size_t(g.batches) - first);
+    const auto* from =
+        static_cast<const std::byte*>(input.data) + first * g.in_h * g.in_w * g.in_c * sizeof(In);
+    if (layout.copied) {
+      from = padded;
+      const auto body = [&](size_t begin, size_t end) {
+        if constexpr (sizeof(In) == 1) {
+          if (bytes) {
+            CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<In*>(padded));
+            return;
+          }
+        }
+        CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<int16_t*>(padded));
+      };
+      const size_t rows = count * layout.images.height;
+      std::memset(padded + rows * static_cast<size_t>(row), 0, 4);
+      ParallelFor(threads, rows, 64, std::cref(body));
+    }
+    for (size_t i = 0; i < conv.groups.size(); ++i) {
+      a.data = from + i * g.filter_c * layout.element;
+      IntStage part = stage;
+      part.first_row = first * positions;
+      part.first_column = i * filters;
+      GemmInt(count * positions, a, conv.groups[i],
+              init == nullptr ? nullptr : init + i * init_size, wide_sums, part, threads);
+    }
+  }
+}
+template void ConvInt<int8_t>(const ConvGeometry&, const IntConv&, const IntConvInput&,
+                              const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
+template void ConvInt<uint8_t>(const ConvGeometry&, const IntConv&, const IntConvInput&,
+                               const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
+template void ConvInt<int16_t>(const ConvGeometry&, const IntConv&, const IntConvInput&,
+                               const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
+
+}  // namespace litesmith

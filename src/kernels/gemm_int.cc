@@ -1,0 +1,323 @@
+#include "kernels/gemm_int.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+#include "kernels/gemm_int_kernels.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm_int.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace litesmith {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Tile sizes by registers; AVX-512 takes two panels at a time.
+#if HWY_TARGET == HWY_AVX3
+constexpr size_t kRows = 8, kPanels = 2;
+#elif HWY_TARGET == HWY_AVX2
+constexpr size_t kRows = 5, kPanels = 1;
+#elif HWY_TARGET == HWY_NEON
+constexpr size_t kRows = 3, kPanels = 1;
+#else
+constexpr size_t kRows = 2, kPanels = 1;
+#endif
+
+#if HWY_TARGET == HWY_SCALAR
+
+// Plain code: Highway's one-lane vectors have no pairs.
+void RunTile(const IntTile& t) {
+  for (size_t m = 0; m < t.num_rows; ++m) {
+    for (size_t panel = 0; panel < t.num_panels; ++panel) {
+      uint32_t sums[kIntPanel];
+      std::memcpy(sums, t.init + panel * kIntPanel, sizeof(sums));
+      const auto* b = reinterpret_cast<const int16_t*>(t.panels[panel]);
+      for (size_t tap = 0; tap < t.num_taps; ++tap) {
+        const std::byte* from = t.rows[m] + (t.taps == nullptr ? 0 : t.taps[tap]) + t.offset;
+        for (size_t g = 0; g < t.groups; ++g, from += 4, b += 2 * kIntPanel) {
+          int16_t a[2];
+          std::memcpy(a, from, sizeof(a));
+          for (size_t n = 0; n < kIntPanel; ++n) {
+            sums[n] += static_cast<uint32_t>(a[0] * b[2 * n]);
+            sums[n] += static_cast<uint32_t>(a[1] * b[2 * n + 1]);
+          }
+        }
+      }
+      std::memcpy(t.sums + m * kIntTileColumns + panel * kIntPanel, sums, sizeof(sums));
+    }
+  }
+}
+
+#else
+
+using D32 = hn::CappedTag<int32_t, kIntPanel>;
+using V32 = hn::Vec<D32>;
+using D16 = hn::Repartition<int16_t, D32>;
+
+template <size_t kM, size_t kN>
+void RunRows(const IntTile& t, size_t panel, size_t first) {
+  const D32 d32;
+  const D16 d16;
+  constexpr size_t kPerPanel = kIntPanel / hn::MaxLanes(D32());
+  constexpr size_t kVectors = kN * kPerPanel;
+  const size_t lanes = hn::Lanes(d32);
+  V32 sum0[kM][kVectors], sum1[kM][kVectors];
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) sum0[m][v] = sum1[m][v] = hn::Zero(d32);
+  }
+  const std::byte* rows[kM];
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m) rows[m] = t.rows[first + m];
+  const auto* b0 = reinterpret_cast<const int16_t*>(t.panels[panel]);
+  const ptrdiff_t next = (t.panels[panel + kN - 1] - t.panels[panel]) / ptrdiff_t{2};
+  for (size_t tap = 0; tap < t.num_taps; ++tap) {
+    ptrdiff_t at = (t.taps == nullptr ? 0 : t.taps[tap]) + t.offset;
+    for (size_t g = 0; g < t.groups; ++g) {
+      hn::Vec<D16> b[kVectors];
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kVectors; ++v) {
+        b[v] = hn::LoadU(d16, b0 + (v >= kPerPanel ? next : 0) +
+                                  static_cast<ptrdiff_t>(v % kPerPanel * lanes * 2));
+      }
+#pragma GCC unroll 16
+      for (size_t m = 0; m < kM; ++m) {
+        int32_t pair;
+        std::memcpy(&pair, rows[m] + at, sizeof(pair));
+        const auto a = hn::BitCast(d16, hn::Set(d32, pair));
+#pragma GCC unroll 16
+        for (size_t v = 0; v < kVectors; ++v) {
+          sum0[m][v] = hn::ReorderWidenMulAccumulate(d32, a, b[v], sum0[m][v], sum1[m][v]);
+        }
+      }
+      at += 4;
+      b0 += 2 * kIntPanel;
+    }
+  }
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) {
+      const V32 sum = hn::Add(hn::RearrangeToOddPlusEven(sum0[m][v], sum1[m][v]),
+                              hn::LoadU(d32, t.init + panel * kIntPanel + v * lanes));
+      hn::StoreU(sum, d32, t.sums + (first + m) * kIntTileColumns + panel * kIntPanel + v * lanes);
+    }
+  }
+}
+
+template <size_t kM, size_t kN>
+void RunRest(const IntTile& t, size_t panel, size_t first) {
+  if (t.num_rows - first == kM) return RunRows<kM, kN>(t, panel, first);
+  if constexpr (kM > 1) RunRest<kM - 1, kN>(t, panel, first);
+}
+
+template <size_t kN>
+void RunPanels(const IntTile& t, size_t panel) {
+  size_t m = 0;
+  for (; m + kRows <= t.num_rows; m += kRows) RunRows<kRows, kN>(t, panel, m);
+  if constexpr (kRows > 1) {
+    if (m < t.num_rows) RunRest<kRows - 1, kN>(t, panel, m);
+  }
+}
+
+void RunTile(const IntTile& t) {
+  if constexpr (kPanels == 2) {
+    if (t.num_panels == 2) return RunPanels<2>(t, 0);
+  }
+  for (size_t panel = 0; panel < t.num_panels; ++panel) RunPanels<1>(t, panel);
+}
+
+#endif  // HWY_SCALAR
+
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith {
+namespace {
+
+HWY_EXPORT(RunTile);
+
+// Blocks of the result are the units of parallel work. The rows are a multiple of every tile's;
+// their sums stay in the first-level cache with two panels of weights.
+constexpr size_t kBlockRows = 48;
+constexpr size_t kBlockColumns = 128;
+// Multiply-adds below which a second thread costs more than it brings (some microseconds).
+constexpr size_t kSerialWork = 1 << 20;
+// Products of 16-bit numbers with weights within +-255 that 32-bit sums hold whatever their values.
+constexpr size_t kExactGroups = 128;
+
+// The starts of A's rows [begin, end).
+void FindRows(const IntLeft& a, size_t begin, size_t end, const std::byte** rows) {
+  size_t x = begin % a.width, y = begin / a.width % a.height;
+  const auto* image = static_cast<const std::byte*>(a.data) +
+                      static_cast<ptrdiff_t>(begin / a.width / a.height) * a.image_stride;
+  const std::byte* row = image + static_cast<ptrdiff_t>(y) * a.row_stride;
+  for (size_t m = begin; m < end; ++m) {
+    *rows++ = row + static_cast<ptrdiff_t>(x) * a.step;
+    if (++x < a.width) continue;
+    x = 0;
+    row += a.row_stride;
+    if (++y < a.height) continue;
+    y = 0;
+    image += a.image_stride;
+    row = image;
+  }
+}
+
+struct Product {
+  const IntWeights& b;
+  IntTileFunction tile;
+  const int32_t* init;
+  bool wide;
+  const IntStage& stage;
+};
+
+// 64-bit sums: the depth in slices whose 32-bit sums cannot overflow.
+void SumWide(const Product& p, const IntTile& whole, int64_t* wide) {
+  std::fill_n(wide, whole.num_rows * kIntTileColumns, int64_t{0});
+  const size_t together = std::max<size_t>(1, kExactGroups / std::max<size_t>(1, whole.groups));
+  for (size_t tap = 0; tap < whole.num_taps; tap += together) {
+    for (size_t g = 0; g < whole.groups; g += kExactGroups) {
+      IntTile slice = whole;
+      slice.taps = whole.taps == nullptr ? nullptr : whole.taps + tap;
+      slice.num_taps = std::min(together, whole.num_taps - tap);
+      slice.groups = std::min(kExactGroups, whole.groups - g);
+      slice.offset = static_cast<ptrdiff_t>(4 * g);
+      for (size_t i = 0; i < whole.num_panels; ++i) {
+        slice.panels[i] = whole.panels[i] + (tap * whole.groups + g) * 4 * kIntPanel;
+      }
+      p.tile(slice);
+      for (size_t r = 0; r < whole.num_rows; ++r) {
+        for (size_t n = 0; n < whole.num_panels * kIntPanel; ++n) {
+          wide[r * kIntTileColumns + n] += whole.sums[r * kIntTileColumns + n];
+        }
+      }
+    }
+  }
+}
+
+void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, size_t n_begin,
+              size_t n_end) {
+  alignas(64) static constexpr int32_t kZeros[kIntTileColumns] = {};
+  alignas(64) int32_t sums[kBlockRows * kIntTileColumns];
+  const std::byte* rows[kBlockRows];
+  FindRows(a, m_begin, m_end, rows);
+  IntTile t;
+  t.rows = rows;
+  t.num_rows = m_end - m_begin;
+  t.taps = a.taps;
+  t.num_taps = p.b.taps;
+  t.groups = p.b.groups;
+  t.offset = 0;
+  t.flip = a.flip;
+  t.sums = sums;
+  for (size_t n = n_begin; n < n_end; n += kIntTileColumns) {
+    const size_t columns = std::min(kIntTileColumns, n_end - n);
+    t.num_panels = (columns + kIntPanel - 1) / kIntPanel;
+    for (size_t i = 0; i < t.num_panels; ++i) {
+      t.panels[i] = p.b.panels.data() + (n / kIntPanel + i) * p.b.panel_bytes();
+    }
+    t.init = p.init == nullptr ? kZeros : p.init + n;
+    if (p.wide) {
+      int64_t wide[kBlockRows * kIntTileColumns];
+      SumWide(p, t, wide);
+      RunIntStage(p.stage, m_begin, n, t.num_rows, columns, wide);
+    } else {
+      p.tile(t);
+      RunIntStage(p.stage, m_begin, n, t.num_rows, columns, sums);
+    }
+  }
+}
+
+std::vector<IntKernel> FindKernels() {
+  std::vector<IntKernel> out;
+#define LITESMITH_INT_KERNEL(isa, bytes, pairs) \
+  if (HasDotIsa(DotIsa::isa)) out.push_back({DotIsa::isa, #pairs + 10, bytes, pairs});
+#include "kernels/kernels.def"
+#undef LITESMITH_INT_KERNEL
+  out.push_back({DotIsa::kNone, "Highway", nullptr, nullptr});
+  return out;
+}
+
+}  // namespace
+
+std::span<const IntKernel> IntKernels() {
+  static const std::vector<IntKernel> kernels = FindKernels();
+  return kernels;
+}
+
+template <typename W>
+IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weights, size_t columns,
+                            size_t taps, size_t run, int32_t offset) {
+  IntWeights p;
+  p.kernel = &kernel;
+  p.bytes = bytes;
+  p.columns = columns;
+  p.taps = taps;
+  p.run = run;
+  const size_t per_group = bytes ? 4 : 2;
+  p.groups = (run + per_group - 1) / per_group;
+  const size_t panels = (columns + kIntPanel - 1) / kIntPanel;
+  p.panels.resize(panels * p.panel_bytes());
+  p.sums.resize((panels + 1) / 2 * 2 * kIntPanel);
+  const size_t depth = taps * run;
+  for (size_t n = 0; n < columns; ++n) {
+    std::byte* to = p.panels.data() + n / kIntPanel * p.panel_bytes() + n % kIntPanel * 4;
+    uint32_t sum = 0;
+    int64_t absolute = 0;
+    for (size_t k = 0; k < depth; ++k) {
+      const int32_t w = weights[n * depth + k] + offset;
+      sum += static_cast<uint32_t>(w);
+      absolute += std::abs(w);
+      std::byte* group = to + (k / run * p.groups + k % run / per_group) * 4 * kIntPanel;
+      if (bytes) {
+        group[k % run % 4] = static_cast<std::byte>(w);
+      } else {
+        const auto half = static_cast<int16_t>(w);
+        std::memcpy(group + k % run % 2 * 2, &half, 2);
+      }
+    }
+    p.sums[n] = static_cast<int32_t>(sum);
+    p.largest = std::max(p.largest, absolute);
+  }
+  return p;
+}
+template IntWeights IntWeights::Pack(const IntKernel&, bool, const int8_t*, size_t, size_t, size_t,
+                                     int32_t);
+template IntWeights IntWeights::Pack(const IntKernel&, bool, const uint8_t*, size_t, size_t, size_t,
+                                     int32_t);
+
+void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* init, bool wide_sums,
+             const IntStage& stage, ThreadPool* threads) {
+  if (m == 0 || b.columns == 0) return;
+  IntTileFunction tile = b.bytes ? b.kernel->bytes : b.kernel->pairs;
+  if (tile == nullptr) tile = HWY_DYNAMIC_DISPATCH(RunTile);
+  const Product product{b, tile, wide_sums ? nullptr : init, wide_sums, stage};
+  const size_t row_blocks = (m + kBlockRows - 1) / kBlockRows;
+  const size_t column_blocks = (b.columns + kBlockColumns - 1) / kBlockColumns;
+  const auto body = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const size_t row = i % row_blocks * kBlockRows;
+      const size_t column = i / row_blocks * kBlockColumns;
+      RunBlock(product, a, row, std::min(row + kBlockRows, m), column,
+               std::min(column + kBlockColumns, b.columns));
+    }
+  };
+  const bool serial = m * b.columns * b.taps * b.run < kSerialWork;
+  ParallelFor(serial ? nullptr : threads, row_blocks * column_blocks, 1, std::cref(body));
+}
+
+int64_t GemmIntTargets() { return HWY_TARGETS; }
+
+}  // namespace litesmith
+#endif  // HWY_ONCE

@@ -1,0 +1,39 @@
+#ifndef LITESMITH_KERNELS_INT_TILE_H_
+#define LITESMITH_KERNELS_INT_TILE_H_
+
+// What a micro-kernel of the integer matrix product (kernels/gemm_int.h) is given. Included by
+// files with compile flags of their own: no functions here.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace litesmith {
+
+// Columns of a panel of packed weights, and of the sums of one call.
+inline constexpr size_t kIntPanel = 16;
+inline constexpr size_t kIntTilePanels = 2;
+inline constexpr size_t kIntTileColumns = kIntPanel * kIntTilePanels;
+
+// sums[r][c] = init[c] + the products of row r with column c, modulo 2^32. Operands come in groups
+// of 4 bytes: four 8-bit numbers or two 16-bit ones. Group g of tap t of row r lies at rows[r] +
+// taps[t] + offset + 4 * g; the panels hold kIntPanel groups side by side for each group of k, in
+// the same order, aligned to 64.
+struct IntTile {
+  const std::byte* const* rows;
+  size_t num_rows;
+  const std::byte* panels[kIntTilePanels];
+  size_t num_panels;
+  const ptrdiff_t* taps;  // null: one tap at 0
+  size_t num_taps, groups;
+  ptrdiff_t offset;
+  // 8-bit kernels take the left operand as unsigned after an exclusive or with this.
+  uint32_t flip;
+  const int32_t* init;  // num_panels * kIntPanel of them
+  int32_t* sums;        // kIntTileColumns per row, aligned to 64
+};
+
+using IntTileFunction = void (*)(const IntTile&);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_KERNELS_INT_TILE_H_
