@@ -5,6 +5,7 @@
 
 #include "litesmith/array.h"
 #include "litesmith/benchmark.h"
+#include "litesmith/compare.h"
 #include "litesmith/context.h"
 #include "litesmith/data_tools.h"
 #include "litesmith/dataset.h"

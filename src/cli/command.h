@@ -31,6 +31,7 @@ void AddRun(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddEvaluate(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddBenchmark(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddInspect(CLI::App* app, CommonFlags* common, Action* chosen);
+void AddCompare(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddOperators(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddTrain(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddDemo(CLI::App* app, CommonFlags* common, Action* chosen);

@@ -8,8 +8,9 @@ namespace {
 
 TEST(Help, EveryCommandHasExamples) {
   const std::vector<std::vector<std::string>> commands = {
-      {"convert"}, {"quantize"},  {"train"}, {"run"},  {"evaluate"},          {"benchmark"},
-      {"inspect"}, {"operators"}, {"demo"},  {"data"}, {"data", "synthetic"}, {"data", "mnist"}};
+      {"convert"},   {"quantize"},          {"train"},        {"run"},     {"evaluate"},
+      {"benchmark"}, {"inspect"},           {"operators"},    {"compare"}, {"demo"},
+      {"data"},      {"data", "synthetic"}, {"data", "mnist"}};
   for (std::vector<std::string> words : commands) {
     words.push_back("--help");
     const RunResult result = RunProgram(words);
