@@ -225,7 +225,7 @@ void ExpectWide(const Problem& p, const IntKernel& kernel, uint64_t seed, Thread
 
 TEST(GemmInt, WideSumsAreExactOnEveryTarget) {
   ForEachKernel([](const IntKernel& kernel) {
-    ThreadPool threads(2);
+    ThreadPool threads(testing::ThreadCounts({2}).back());
     uint64_t seed = 0;
     for (const Problem& p : Problems()) {
       ExpectWide(p, kernel, ++seed, &threads);
@@ -268,7 +268,7 @@ TEST(GemmInt, DoubleFactorsRoundAsTheReferenceOnEveryTarget) {
 
 TEST(GemmInt, ConvolutionsHaveTheReferenceBitsOnEveryTarget) {
   ForEachKernel([](const IntKernel& kernel) {
-    ThreadPool threads(2);
+    ThreadPool threads(testing::ThreadCounts({2}).back());
     uint64_t seed = 0;
     for (const ConvGeometry& g : testing::ConvCases()) {
       SCOPED_TRACE(testing::Describe(g));
