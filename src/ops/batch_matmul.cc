@@ -352,8 +352,8 @@ absl::Status BatchMatMulGradient(const GradArgs& args) {
 }
 
 int Version(const VersionArgs& args) {
-  if (args.in(0) == schema::TensorType_INT16) return 3;
-  if (args.in(0) == schema::TensorType_INT8) return 2;
+  // Version 3 names int16 too, but TFLite's converter writes 2.
+  if (args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16) return 2;
   const bool hybrid = args.in(1) == schema::TensorType_INT8;
   return hybrid && args.node.GetOptions<BatchMatMulOptionsT>().asymmetric_quantize_inputs ? 4 : 1;
 }

@@ -458,11 +458,12 @@ absl::Status ConvGradient(const GradArgs& args) {
 int ConvVersion(const VersionArgs& args) {
   const auto& options = args.node.GetOptions<schema::Conv2DOptionsT>();
   const bool int16 = args.in(0) == schema::TensorType_INT16;
-  if (int16 && options.quantized_bias_type != schema::TensorType_FLOAT32) return 8;
+  // A 64-bit bias is what int16 activations had before there was a choice.
+  if (int16 && options.quantized_bias_type == schema::TensorType_INT32) return 8;
   const bool shaped =
       args.inputs.size() > 1 && args.inputs[0].rank() == 4 && args.inputs[1].rank() == 4;
   if (shaped && args.inputs[0].shape[3] != args.inputs[1].shape[3]) return 6;
-  if (int16) return 4;
+  if (int16) return 3;
   if (args.in(0) == schema::TensorType_INT8) return args.in(1) == schema::TensorType_INT4 ? 7 : 3;
   if (args.in(0) == schema::TensorType_FLOAT32 && args.in(1) == schema::TensorType_INT8) {
     return args.inputs[1].quant->per_channel() ? 5 : 2;
@@ -472,7 +473,7 @@ int ConvVersion(const VersionArgs& args) {
 
 int DepthwiseVersion(const VersionArgs& args) {
   const auto& options = args.node.GetOptions<schema::DepthwiseConv2DOptionsT>();
-  if (args.in(0) == schema::TensorType_INT16) return 5;
+  if (args.in(0) == schema::TensorType_INT16) return 3;
   if (args.in(0) == schema::TensorType_FLOAT32 && args.in(1) == schema::TensorType_INT8) {
     return args.inputs[1].quant->per_channel() ? 6 : 4;
   }

@@ -401,15 +401,15 @@ int Version(const VersionArgs& args) {
   const bool hybrid = in == schema::TensorType_FLOAT32 && weights == schema::TensorType_INT8;
   if (hybrid && args.inputs[1].quant->per_channel()) return 12;
   if (in == schema::TensorType_INT16 && weights == schema::TensorType_INT8 &&
-      options.quantized_bias_type != schema::TensorType_FLOAT32) {
+      options.quantized_bias_type == schema::TensorType_INT32) {
     return 11;
   }
   if (in == schema::TensorType_INT8 && weights == schema::TensorType_INT4) return 10;
   if (hybrid && options.asymmetric_quantize_inputs) return 9;
-  if (in == schema::TensorType_INT16) return 7;
+  if (in == schema::TensorType_INT16 && weights == schema::TensorType_INT16) return 7;
   if (args.inputs.size() == 2) return 6;
   if (options.keep_num_dims) return 5;
-  if (in == schema::TensorType_INT8) return 4;
+  if (in == schema::TensorType_INT8 || in == schema::TensorType_INT16) return 4;
   return hybrid ? 3 : 1;
 }
 

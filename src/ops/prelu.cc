@@ -103,7 +103,7 @@ const OpRecord& PreluOp() {
     r.prepare = PreparePrelu;
     r.gradient = PreluGradient;
     r.version = Version;
-    r.quant.int8 = r.quant.int16x8 = true;
+    r.quant.int8 = true;  // LiteRT has no int16 kernel
     r.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, -1}};
     return r;
   }();

@@ -360,8 +360,8 @@ absl::Status ExtremeGradient(const GradArgs& args) {
 }
 
 int MeanMaxMinVersion(const VersionArgs& args) {
-  if (args.in(0) == schema::TensorType_INT16) return 3;
-  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+  // Version 3 names int16 too, but TFLite's converter writes 2.
+  return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
 int SumVersion(const VersionArgs& args) { return args.in(0) == schema::TensorType_INT8 ? 2 : 1; }
 int ProdVersion(const VersionArgs& args) {

@@ -131,16 +131,16 @@ absl::Status BilinearGradient(const GradArgs& args) {
 }
 
 int BilinearVersion(const VersionArgs& args) {
-  if (args.in(0) == schema::TensorType_INT16) return 4;
   if (args.node.GetOptions<schema::ResizeBilinearOptionsT>().half_pixel_centers) return 3;
-  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+  // Version 4 names int16 too, but TFLite's converter writes these.
+  return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
 
 int NearestVersion(const VersionArgs& args) {
   const auto& options = args.node.GetOptions<schema::ResizeNearestNeighborOptionsT>();
-  if (args.in(0) == schema::TensorType_INT16) return 4;
   if (options.half_pixel_centers || options.align_corners) return 3;
-  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+  // Version 4 names int16 too, but TFLite's converter writes these.
+  return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
 
 OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names) {

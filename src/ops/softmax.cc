@@ -223,8 +223,8 @@ absl::Status SoftmaxGradient(const GradArgs& args) {
 }
 
 int Version(const VersionArgs& args) {
-  if (args.in(0) == schema::TensorType_INT16) return 3;
-  return args.in(0) == schema::TensorType_INT8 ? 2 : 1;
+  // Version 3 names int16 too, but TFLite's converter writes 2.
+  return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
 
 }  // namespace

@@ -286,11 +286,11 @@ absl::Status TransposeConvGradient(const GradArgs& args) {
 int Version(const VersionArgs& args) {
   const auto& options = args.node.GetOptions<TransposeConvOptionsT>();
   if (args.in(kInput) == schema::TensorType_INT16 &&
-      options.quantized_bias_type != schema::TensorType_FLOAT32) {
+      options.quantized_bias_type == schema::TensorType_INT32) {
     return 5;
   }
   if (options.fused_activation_function != schema::ActivationFunctionType_NONE) return 4;
-  if (args.node.input(kBias) >= 0) return 3;
+  if (args.node.input(kBias) >= 0 || args.in(kInput) == schema::TensorType_INT16) return 3;
   return args.in(kWeights) == schema::TensorType_INT8 ? 2 : 1;
 }
 

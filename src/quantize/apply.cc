@@ -2,10 +2,12 @@
 // DEQUANTIZE in between.
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "ops/op.h"
 #include "passes/passes.h"
+#include "quantize/lowering.h"
 #include "quantize/params.h"
 #include "quantize/quantize.h"
 #include "quantize/rules.h"
@@ -130,6 +132,8 @@ class Applier {
         return "_uint8";
       case schema::TensorType_INT16:
         return "_int16";
+      case schema::TensorType_INT32:
+        return "_int32";
       default:
         return "_float";
     }
@@ -149,15 +153,51 @@ class Applier {
     return index;
   }
 
-  void EmitConversion(int32_t t, int32_t from, int32_t to, bool dequantize) {
+  // A node of tensor t's own, before or after the one that it belongs to.
+  void Emit(int32_t t, schema::BuiltinOperator op, std::vector<int32_t> inputs, int32_t to,
+            Options options = {}) {
     Node node;
-    node.op = dequantize ? schema::BuiltinOperator_DEQUANTIZE : schema::BuiltinOperator_QUANTIZE;
-    node.options =
-        dequantize ? Options(schema::DequantizeOptionsT{}) : Options(schema::QuantizeOptionsT{});
-    node.inputs = {from};
+    node.op = op;
+    node.options = std::move(options);
+    node.inputs = std::move(inputs);
     node.outputs = {to};
     node.name = original(t).label();
     subgraph_.nodes.push_back(std::move(node));
+  }
+
+  void EmitConversion(int32_t t, const Version& from, const Form& form, int32_t to) {
+    if (form.is_float()) {
+      Emit(t, schema::BuiltinOperator_DEQUANTIZE, {from.index}, to,
+           Options(schema::DequantizeOptionsT{}));
+    } else if (form.type == schema::TensorType_INT32 && from.form.quant.scale == form.quant.scale) {
+      EmitCast(t, from.index, to);
+    } else {
+      Emit(t, schema::BuiltinOperator_QUANTIZE, {from.index}, to,
+           Options(schema::QuantizeOptionsT{}));
+    }
+  }
+
+  // The integers as they are, in the type of tensor `to`.
+  void EmitCast(int32_t t, int32_t from, int32_t to) {
+    schema::CastOptionsT options;
+    options.in_data_type = subgraph_.tensors[static_cast<size_t>(from)].type;
+    options.out_data_type = subgraph_.tensors[static_cast<size_t>(to)].type;
+    Emit(t, schema::BuiltinOperator_CAST, {from}, to, Options(std::move(options)));
+  }
+
+  // Which of a tensor's forms another is made from. LiteRT's QUANTIZE and DEQUANTIZE have not all
+  // pairs of types: int32 takes and gives int16 (and gives int8).
+  Version Source(int32_t t, const Form& form) {
+    const Version base = versions(t).front();
+    const bool direct = base.form.type != schema::TensorType_INT32 || form == IntegerForm(t);
+    if (form.type != schema::TensorType_INT32) {
+      return direct ? base : Version{IntegerForm(t), Get(t, IntegerForm(t))};
+    }
+    Form half = IntegerForm(t);
+    if (half.type == schema::TensorType_INT8) {
+      half = {schema::TensorType_INT16, QuantParams::PerTensor(half.quant.scale[0], 0)};
+    }
+    return {half, Get(t, half)};
   }
 
   // The index of tensor t in this form, which is made when it is not there.
@@ -167,9 +207,9 @@ class Applier {
     }
     if (original(t).is_constant()) return GetConstant(t, form);
     if (versions(t).empty()) versions(t).push_back({Form{}, t});
-    const Version base = versions(t).front();
+    const Version source = Source(t, form);
     const int32_t index = AddVersion(t, form, original(t).name + Suffix(form.type));
-    EmitConversion(t, base.index, index, form.is_float());
+    EmitConversion(t, source, form, index);
     return index;
   }
 
@@ -184,7 +224,7 @@ class Applier {
       const int32_t from = AddVersion(t, half, original(t).name);
       subgraph_.tensors[static_cast<size_t>(from)].data = ToFloat16(values);
       const int32_t index = AddVersion(t, form, original(t).name + Suffix(form.type));
-      EmitConversion(t, from, index, true);
+      EmitConversion(t, {half, from}, form, index);
       return index;
     }
     const bool main = form == PlannedForm(t);
@@ -236,6 +276,8 @@ class Applier {
   }
 
   absl::Status EmitNode(size_t n) {
+    if (plan_.nodes[n].lowering == Lowering::kInt32) return EmitOnInt32(n);
+    if (plan_.nodes[n].lowering == Lowering::kTable) return EmitTable(n);
     Node node = original_.nodes[n];
     const NodeMode mode = plan_.nodes[n].mode;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -252,6 +294,137 @@ class Applier {
     }
     SetOptions(kind_, mode, &node);
     subgraph_.nodes.push_back(std::move(node));
+    return absl::OkStatus();
+  }
+
+  Form Int32Form(float scale) const {
+    return {schema::TensorType_INT32, QuantParams::PerTensor(scale, 0)};
+  }
+
+  int32_t AddInt(const std::string& name, int32_t value) {
+    Tensor tensor;
+    tensor.name = name;
+    tensor.type = schema::TensorType_INT32;
+    tensor.data = Blob::Of(std::vector<int32_t>{value});
+    return subgraph_.AddTensor(std::move(tensor));
+  }
+
+  // ARG_MAX, ARG_MIN and CUMSUM on the integers, comparisons on a finer common scale, CAST by way
+  // of int32.
+  absl::Status EmitOnInt32(size_t n) {
+    Node node = original_.nodes[n];
+    if (node.op == schema::BuiltinOperator_CAST) {
+      return IsFloat(original_, node.inputs[0]) ? EmitToInteger(node) : EmitFromInteger(node);
+    }
+    // 12 bits below the coarser operand's; the integers stay below 2^27.
+    constexpr float kFiner = 4096.0f;
+    float scale = 0.0f;
+    size_t operands = 0;
+    for (int32_t t : node.inputs) {
+      if (!IsFloat(original_, t)) continue;
+      scale = std::max(scale, planned(t).quant.scale[0]);
+      ++operands;
+    }
+    if (operands > 1) scale /= kFiner;
+    for (int32_t& t : node.inputs) {
+      if (IsFloat(original_, t)) t = Get(t, Int32Form(scale));
+    }
+    for (int32_t t : node.outputs) {
+      if (IsActivation(original_, t)) SetBase(t, Int32Form(scale));
+    }
+    subgraph_.nodes.push_back(std::move(node));
+    return absl::OkStatus();
+  }
+
+  // Real to integer, towards zero. In units of a power of two not below the tensor's own, so that
+  // a value that was an integer before it was quantized is one again.
+  absl::Status EmitToInteger(const Node& node) {
+    const int32_t x = node.inputs[0], y = node.outputs[0];
+    const int exponent =
+        std::max(-30, static_cast<int>(std::ceil(std::log2(planned(x).quant.scale[0]))));
+    if (exponent > 15) {
+      return Unsupported("'{}' has a range that no int32 holds", Printable(original(x).label()));
+    }
+    const float unit = std::ldexp(1.0f, exponent);
+    const int32_t from =
+        GetFrom(x, {schema::TensorType_INT16, QuantParams::PerTensor(unit, 0)}, Int32Form(unit));
+    const std::string name = original(y).name;
+    const int32_t factor = AddInt(name + "/unit", 1 << std::abs(exponent));
+    int32_t to = y;
+    if (original(y).type == schema::TensorType_INT64) {
+      Tensor tensor = original(y);
+      tensor.name += "_int32";
+      tensor.type = schema::TensorType_INT32;
+      to = subgraph_.AddTensor(std::move(tensor));
+    }
+    if (exponent <= 0) {
+      Emit(y, schema::BuiltinOperator_DIV, {from, factor}, to, Options(schema::DivOptionsT{}));
+    } else {
+      Emit(y, schema::BuiltinOperator_MUL, {from, factor}, to, Options(schema::MulOptionsT{}));
+    }
+    if (to != y) EmitCast(y, to, y);
+    return absl::OkStatus();
+  }
+
+  // Form `to` of tensor t made from its form `from`.
+  int32_t GetFrom(int32_t t, const Form& from, const Form& to) {
+    for (const Version& version : versions(t)) {
+      if (version.form == to) return version.index;
+    }
+    const Version source{from, Get(t, from)};
+    const int32_t index = AddVersion(t, to, original(t).name + Suffix(to.type));
+    EmitConversion(t, source, to, index);
+    return index;
+  }
+
+  // Integers and booleans are real numbers of scale 1.
+  absl::Status EmitFromInteger(const Node& node) {
+    const int32_t x = node.inputs[0], y = node.outputs[0];
+    int32_t integers = x;
+    if (original(x).type != schema::TensorType_INT32 || original(x).is_constant()) {
+      Tensor tensor = original(x);
+      tensor.name += "_int32";
+      tensor.type = schema::TensorType_INT32;
+      tensor.data = {};
+      integers = subgraph_.AddTensor(std::move(tensor));
+      EmitCast(y, x, integers);
+    }
+    subgraph_.tensors[static_cast<size_t>(integers)].quant = QuantParams::PerTensor(1.0f, 0);
+    versions(y) = {{Int32Form(1.0f), integers}};
+    return absl::OkStatus();
+  }
+
+  // y = table[x - least x].
+  absl::Status EmitTable(size_t n) {
+    const Node& node = original_.nodes[n];
+    const int32_t x = node.inputs[0], y = node.outputs[0];
+    const Form in = IntegerForm(x), out = IntegerForm(y);
+    LS_ASSIGN_OR_RETURN(Blob values,
+                        FunctionTable(original_, node, in.type, in.quant, out.type, out.quant));
+    const std::string name = original(y).name;
+    Tensor table;
+    table.name = name + "/table";
+    table.source = original(y).label();
+    table.type = out.type;
+    table.quant = out.quant;
+    const int32_t least = in.type == schema::TensorType_INT16 ? -32768 : -128;
+    table.shape = {-2 * least};
+    table.data = std::move(values);
+    const int32_t table_index = subgraph_.AddTensor(std::move(table));
+    int32_t steps[2];
+    for (int32_t& step : steps) {
+      Tensor tensor = original(x);
+      tensor.name = name + (&step == steps ? "/integers" : "/index");
+      tensor.source = original(y).label();
+      tensor.type = schema::TensorType_INT32;
+      step = subgraph_.AddTensor(std::move(tensor));
+    }
+    EmitCast(y, Get(x, in), steps[0]);
+    Emit(y, schema::BuiltinOperator_ADD, {steps[0], AddInt(name + "/least", -least)}, steps[1],
+         Options(schema::AddOptionsT{}));
+    SetBase(y, out);
+    Emit(y, schema::BuiltinOperator_GATHER, {table_index, steps[1]}, y,
+         Options(schema::GatherOptionsT{}));
     return absl::OkStatus();
   }
 

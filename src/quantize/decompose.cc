@@ -7,6 +7,7 @@
 
 #include "ops/op.h"
 #include "ops/op_support.h"
+#include "quantize/decompose_functions.h"
 #include "quantize/rules.h"
 
 namespace litesmith {
@@ -187,6 +188,12 @@ bool MoveBlocks(Subgraph* subgraph, RecipeKind kind, const Node& node, std::vect
   return true;
 }
 
+// As a rewrite of this file; what the functions need has kernels in every static recipe.
+template <bool (*function)(Subgraph*, const Node&, std::vector<Node>*)>
+bool Function(Subgraph* subgraph, RecipeKind /*kind*/, const Node& node, std::vector<Node>* out) {
+  return function(subgraph, node, out);
+}
+
 using Rewrite = bool (*)(Subgraph*, RecipeKind, const Node&, std::vector<Node>*);
 
 Rewrite RewriteOf(schema::BuiltinOperator op) {
@@ -202,6 +209,16 @@ Rewrite RewriteOf(schema::BuiltinOperator op) {
     case schema::BuiltinOperator_SPACE_TO_DEPTH:
     case schema::BuiltinOperator_DEPTH_TO_SPACE:
       return MoveBlocks;
+    case schema::BuiltinOperator_HARD_SWISH:
+      return Function<RewriteHardSwish>;
+    case schema::BuiltinOperator_ELU:
+      return Function<RewriteElu>;
+    case schema::BuiltinOperator_PRELU:
+      return Function<RewritePrelu>;
+    case schema::BuiltinOperator_L2_NORMALIZATION:
+      return Function<RewriteL2Normalization>;
+    case schema::BuiltinOperator_LOG_SOFTMAX:
+      return Function<RewriteLogSoftmax>;
     default:
       return nullptr;
   }

@@ -7,7 +7,8 @@
 namespace litesmith {
 
 // Rewrites float nodes that this static recipe cannot quantize into nodes that it can, where both
-// compute the same function: SQUARE, SQUARED_DIFFERENCE, NEG, SUM, SPACE_TO_DEPTH, DEPTH_TO_SPACE. Nodes keep their names.
+// compute the same function: SQUARE, SQUARED_DIFFERENCE, NEG, SUM, SPACE_TO_DEPTH, DEPTH_TO_SPACE.
+// Nodes keep their names.
 void Decompose(Graph* graph, RecipeKind kind);
 
 }  // namespace litesmith

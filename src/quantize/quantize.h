@@ -62,9 +62,13 @@ struct TensorPlan {
   std::string why;               // "calibrated range", "same as input 0", "fixed by LOGISTIC" …
 };
 enum class NodeMode { kFloat, kInteger, kDynamic, kFloat16 };
+// How an integer node without an integer kernel of its own is computed: on int32 copies of its
+// operands, or by a table of its function.
+enum class Lowering { kNone, kInt32, kTable };
 struct NodePlan {
   NodeMode mode = NodeMode::kFloat;
   std::string why;
+  Lowering lowering = Lowering::kNone;
 };
 struct Plan {
   Recipe recipe;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ops/op.h"
+#include "quantize/lowering.h"
 #include "quantize/params.h"
 #include "quantize/rules.h"
 
@@ -60,10 +61,15 @@ class StaticPlanner {
         plan_.nodes[n].why = "computes no real values";
         continue;
       }
-      const std::string obstacle = Obstacle(node, op);
+      const Lowering lowering = op == nullptr || Supports(op->quant, kind_)
+                                    ? Lowering::kNone
+                                    : LoweringOf(subgraph_, node, kind_);
+      const std::string obstacle =
+          lowering == Lowering::kNone ? Obstacle(node, op) : OperandObstacle(node, *op);
       integer_[n] = obstacle.empty();
       plan_.nodes[n].mode = integer_[n] ? NodeMode::kInteger : NodeMode::kFloat;
-      plan_.nodes[n].why = obstacle;
+      plan_.nodes[n].why = integer_[n] ? LoweringReason(lowering) : obstacle;
+      if (integer_[n]) plan_.nodes[n].lowering = lowering;
       if (integer_[n]) continue;
       ++count;
       if (count <= kListed) {
@@ -102,6 +108,21 @@ class StaticPlanner {
       }
       if (out.is_variable) return fmt::format("it keeps state in '{}'", Label(t));
       if (!ranges_.tensors[static_cast<size_t>(t)].seen) return NoRange(t);
+    }
+    return "";
+  }
+
+  // The same of a node that takes a detour: its real operands and results need ranges.
+  std::string OperandObstacle(const Node& node, const OpRecord& op) const {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (!IsFloat(subgraph_, node.inputs[i])) continue;
+      const std::string obstacle = InputObstacle(op.quant.input(i), i, node.inputs[i], node);
+      if (!obstacle.empty()) return obstacle;
+    }
+    for (int32_t t : node.outputs) {
+      if (!IsFloat(subgraph_, t)) continue;
+      const bool known = ranges_.tensors[static_cast<size_t>(t)].seen;
+      if (subgraph_.tensors[static_cast<size_t>(t)].is_variable || !known) return NoRange(t);
     }
     return "";
   }
@@ -178,7 +199,7 @@ class StaticPlanner {
     for (size_t n = 0; n < subgraph_.nodes.size(); ++n) {
       if (!integer_[n] || FindOp(subgraph_.nodes[n])->quant.output == OutputRule::kIndex) continue;
       for (int32_t t : subgraph_.nodes[n].outputs) {
-        if (t >= 0) tensor(t).type = type;
+        if (IsFloat(subgraph_, t)) tensor(t).type = type;
       }
     }
     std::vector<bool> read(subgraph_.tensors.size(), false);

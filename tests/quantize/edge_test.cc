@@ -517,11 +517,12 @@ TEST(AllowFloat, ListsEveryNodeThatCannotBeQuantized) {
 }
 
 TEST(AllowFloat, GoesBackToIntegersAfterAFloatNode) {
-  // FLOOR has no 16x8 kernel; what follows it has.
+  // FLOOR_MOD has no 16x8 kernel; what follows it has.
   GraphBuilder b;
   const int32_t x = b.Input("x", {1, 4});
   const int32_t a = b.Op(kAdd, "a", {x, x}, {1, 4});
-  const int32_t c = b.Op(schema::BuiltinOperator_FLOOR, "c", {a}, {1, 4});
+  const int32_t c = b.Op(schema::BuiltinOperator_FLOOR_MOD, "c",
+                         {a, b.Floats("three", {1, 4}, {3, 3, 3, 3})}, {1, 4});
   b.Output(b.Op(kMul, "y", {c, a}, {1, 4}));
   MemoryDataset data = Between({1, 4}, -1, 1);
   QuantizeOptions options = For("int16x8");
@@ -529,10 +530,10 @@ TEST(AllowFloat, GoesBackToIntegersAfterAFloatNode) {
   ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, options, Context{}));
   ASSERT_OK(Verify(out));
   EXPECT_EQ(Operators(out), (std::vector<BuiltinOperator>{kQuantize, kAdd, kDequantize,
-                                                          schema::BuiltinOperator_FLOOR, kQuantize,
-                                                          kMul, kDequantize}));
+                                                          schema::BuiltinOperator_FLOOR_MOD,
+                                                          kQuantize, kMul, kDequantize}));
   const std::vector<float> y = RunOn(out, {-1, -0.4f, 0.7f, 1});
-  EXPECT_NEAR(y[1], 0.8f, 1e-3f);
+  EXPECT_NEAR(y[1], -1.76f, 1e-3f);
   EXPECT_NEAR(y[3], 4.0f, 1e-2f);
 }
 

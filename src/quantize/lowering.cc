@@ -1,0 +1,117 @@
+#include "quantize/lowering.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "quantize/params.h"
+#include "quantize/rules.h"
+#include "runtime/executor.h"
+
+namespace litesmith {
+namespace {
+
+// Functions of one real number that TFLite computes in float only.
+bool IsTabulated(const Subgraph& subgraph, const Node& node) {
+  switch (node.op) {
+    case schema::BuiltinOperator_CEIL:
+    case schema::BuiltinOperator_COS:
+    case schema::BuiltinOperator_FLOOR:
+    case schema::BuiltinOperator_ROUND:
+    case schema::BuiltinOperator_SIGN:
+    case schema::BuiltinOperator_SIN:
+      return node.inputs.size() == 1 && IsActivation(subgraph, node.inputs[0]);
+    case schema::BuiltinOperator_POW:
+      return node.inputs.size() == 2 && IsActivation(subgraph, node.inputs[0]) &&
+             IsFloatConstant(subgraph, node.inputs[1]) &&
+             subgraph.tensors[static_cast<size_t>(node.inputs[1])].data.As<float>().size() == 1;
+    default:
+      return false;
+  }
+}
+
+bool CastsThroughInt32(const Subgraph& subgraph, const Node& node) {
+  if (node.inputs.size() != 1 || node.outputs.size() != 1 || node.inputs[0] < 0) return false;
+  const TensorType in = subgraph.tensors[static_cast<size_t>(node.inputs[0])].type;
+  const TensorType out = subgraph.tensors[static_cast<size_t>(node.outputs[0])].type;
+  if (in == schema::TensorType_FLOAT32) {
+    return !subgraph.tensors[static_cast<size_t>(node.inputs[0])].is_constant() &&
+           (out == schema::TensorType_INT32 || out == schema::TensorType_INT64);
+  }
+  return out == schema::TensorType_FLOAT32 &&
+         (in == schema::TensorType_INT32 || in == schema::TensorType_BOOL ||
+          in == schema::TensorType_UINT8 || in == schema::TensorType_INT8 ||
+          in == schema::TensorType_INT16);
+}
+
+bool IsFloatComputation(const Subgraph& subgraph, const Node& node) {
+  return node.input(0) >= 0 && IsFloat(subgraph, node.input(0));
+}
+
+}  // namespace
+
+Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind) {
+  if (kind != RecipeKind::kInt8 && kind != RecipeKind::kInt16x8) return Lowering::kNone;
+  if (IsTabulated(subgraph, node)) return Lowering::kTable;
+  switch (node.op) {
+    case schema::BuiltinOperator_ARG_MAX:
+    case schema::BuiltinOperator_ARG_MIN:
+    case schema::BuiltinOperator_CUMSUM:
+    case schema::BuiltinOperator_GREATER:
+    case schema::BuiltinOperator_GREATER_EQUAL:
+    case schema::BuiltinOperator_LESS:
+    case schema::BuiltinOperator_LESS_EQUAL:
+      return IsFloatComputation(subgraph, node) ? Lowering::kInt32 : Lowering::kNone;
+    case schema::BuiltinOperator_CAST:
+      return CastsThroughInt32(subgraph, node) ? Lowering::kInt32 : Lowering::kNone;
+    default:
+      return Lowering::kNone;
+  }
+}
+
+const char* LoweringReason(Lowering lowering) {
+  switch (lowering) {
+    case Lowering::kNone:
+      break;
+    case Lowering::kInt32:
+      return "computed on int32";
+    case Lowering::kTable:
+      return "looked up in a table";
+  }
+  return "";
+}
+
+absl::StatusOr<Blob> FunctionTable(const Subgraph& subgraph, const Node& node, TensorType in_type,
+                                   const QuantParams& in, TensorType out_type,
+                                   const QuantParams& out) {
+  const int32_t low = in_type == schema::TensorType_INT16 ? -32768 : -128;
+  const int32_t count = -2 * low;
+  std::vector<float> points(static_cast<size_t>(count));
+  for (int32_t i = 0; i < count; ++i) {
+    points[static_cast<size_t>(i)] =
+        in.scale[0] * static_cast<float>(low + i - static_cast<int32_t>(in.zero_point[0]));
+  }
+  Graph graph;
+  graph.subgraphs.resize(1);
+  Subgraph& main = graph.main();
+  Node probe = node;
+  for (size_t i = 0; i < probe.inputs.size(); ++i) {
+    Tensor tensor = subgraph.tensors[static_cast<size_t>(node.inputs[i])];
+    if (i == 0) {
+      tensor.shape = {count};
+      tensor.shape_signature.clear();
+      tensor.data = Blob::Of(points);
+    }
+    probe.inputs[i] = main.AddTensor(std::move(tensor));
+  }
+  Tensor result = subgraph.tensors[static_cast<size_t>(node.outputs[0])];
+  result.shape = {count};
+  result.shape_signature.clear();
+  probe.outputs = {main.AddTensor(std::move(result))};
+  LS_ASSIGN_OR_RETURN(const std::vector<Tensor> values, EvaluateConstantNode(graph, probe));
+  std::vector<float> reals(values[0].data.As<float>().begin(), values[0].data.As<float>().end());
+  // Where the function is not defined no sample was either.
+  for (float& v : reals) v = std::isnan(v) ? 0.0f : std::clamp(v, -3e38f, 3e38f);
+  return QuantizeActivation(reals, out_type, out);
+}
+
+}  // namespace litesmith
