@@ -20,15 +20,13 @@ std::string Text(const Metadata* metadata) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// Files whose versions can be compared. Not those of older converters, whose rules were others, nor
-// 16x8: there the official quantizer keeps what it wrote for int8, versions that have no int16
-// kernels; ours are the ones that LiteRT's own table (op_version.cc) asks for.
+bool Is16x8(const std::string& path) { return path.find("16x8") != std::string::npos; }
+
+// Files whose versions can be compared: not those of older converters, whose rules were others.
 std::vector<std::string> ComparableModels() {
   std::vector<std::string> out;
   for (const std::string& path : AllModels()) {
-    const bool other =
-        path.find("16x8") != std::string::npos || path.find("/mlperf-tiny/") != std::string::npos;
-    if (!other) out.push_back(path);
+    if (path.find("/mlperf-tiny/") == std::string::npos) out.push_back(path);
   }
   return out;
 }
@@ -40,7 +38,8 @@ TEST(Finish, RuntimeVersionsAreTheOfficialOnes) {
     SCOPED_TRACE(path);
     ASSERT_OK_AND_ASSIGN(const Graph graph, ReadTflite(path, Context()));
     const Metadata* official = graph.FindMetadata("min_runtime_version");
-    if (official == nullptr) continue;
+    // That of a 16x8 file was written before its nodes had int16 operands.
+    if (official == nullptr || Is16x8(path)) continue;
     std::string ours = MinRuntimeVersion(graph);
     ours.resize(16, '\0');
     EXPECT_EQ(ours, Text(official));
@@ -71,8 +70,14 @@ TEST(Finish, OperatorVersionsAreTheOfficialOnes) {
     if (graph.FindMetadata("min_runtime_version") == nullptr) continue;
     const auto official = Versions(graph);
     FinishForWriting(&graph);
-    EXPECT_EQ(Versions(graph), official);
+    const auto ours = Versions(graph);
     compared += official.size();
+    if (!Is16x8(path)) {
+      EXPECT_EQ(ours, official);
+      continue;
+    }
+    // The 16x8 quantizer raises some versions of nodes on shapes too; ours are never above its.
+    for (const auto& [name, version] : ours) EXPECT_LE(version, official.at(name)) << name;
   }
   EXPECT_GE(compared, 900u);
 }
