@@ -10,6 +10,7 @@
 #include "litesmith/data_tools.h"
 #include "litesmith/dataset.h"
 #include "litesmith/demo.h"
+#include "litesmith/deploy.h"
 #include "litesmith/evaluate.h"
 #include "litesmith/files.h"
 #include "litesmith/inspect.h"

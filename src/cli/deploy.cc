@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include "command.h"
+
+namespace litesmith::cli {
+namespace {
+
+struct Flags {
+  std::string model, output;
+  DeployRequest request;
+};
+
+absl::Status DoDeploy(const Flags& flags, const Context& context) {
+  const auto model = Model::Load(flags.model, context);
+  if (!model.ok()) return model.status();
+  const auto files = Deploy(*model, flags.request, context);
+  if (!files.ok()) return files.status();
+  if (absl::Status status = WriteProject(flags.output, *files); !status.ok()) return status;
+  fmt::print("written: {} files in {}\n", files->size(), flags.output);
+  for (const auto& [name, text] : *files) fmt::print("  {}\n", name);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddDeploy(CLI::App* app, CommonFlags*, Action* chosen) {
+  CLI::App* sub = app->add_subcommand("deploy", "Source code that carries a model to a board");
+  auto flags = Declare<Flags>(sub, chosen, DoDeploy);
+  sub->add_option("MODEL", flags->model, ".tflite, .keras or .h5")->required();
+  sub->add_option("-o,--output", flags->output, "New or empty folder")
+      ->required()
+      ->type_name("DIR");
+  sub->add_option("--format", flags->request.format, "c-array: the file's bytes for C and C++")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, DeployFormat>{{"c-array", DeployFormat::kCArray}}))
+      ->option_text("c-array");
+  sub->add_option("--symbol", flags->request.symbol, "The array's name (default g_model)")
+      ->type_name("NAME");
+  sub->footer(
+      "Examples:\n"
+      "  litesmith deploy model_int8.tflite -o board --format c-array\n"
+      "  litesmith deploy model_int8.tflite -o board --symbol g_digits");
+}
+
+}  // namespace litesmith::cli
