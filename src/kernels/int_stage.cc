@@ -187,6 +187,8 @@ struct WideParts {
   V32 multiplier, odd_multiplier;
   V64 even_half, odd_half, even_shift, odd_shift;
 
+  // Written out, because an implicit constructor lacks the target's attributes (GCC, AArch64).
+  HWY_INLINE WideParts() {}
   HWY_INLINE V32 Apply(V32 x) const {
     const D32 d;
     const V64 even = hn::Shr(hn::Add(hn::MulEven(x, multiplier), even_half), even_shift);
