@@ -21,6 +21,7 @@
 #include "litesmith/report.h"
 #include "litesmith/run.h"
 #include "litesmith/train.h"
+#include "litesmith/summary.h"
 #include "litesmith/version.h"
 
 #endif  // LITESMITH_LITESMITH_H_

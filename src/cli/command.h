@@ -33,6 +33,7 @@ void AddBenchmark(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddInspect(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddCompare(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddDeploy(CLI::App* app, CommonFlags* common, Action* chosen);
+void AddSummary(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddOperators(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddTrain(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddDemo(CLI::App* app, CommonFlags* common, Action* chosen);

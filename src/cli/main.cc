@@ -175,6 +175,7 @@ int main(int argc, char** argv) {
   litesmith::cli::AddInspect(&app, &common, &action);
   litesmith::cli::AddCompare(&app, &common, &action);
   litesmith::cli::AddDeploy(&app, &common, &action);
+  litesmith::cli::AddSummary(&app, &common, &action);
   litesmith::cli::AddOperators(&app, &common, &action);
   litesmith::cli::AddDemo(&app, &common, &action);
   litesmith::cli::AddData(&app, &common, &action);
