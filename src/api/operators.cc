@@ -12,6 +12,8 @@ bool HasWeights(const OpRecord& record) {
                      [](const InputRule& rule) { return rule.role == Role::kWeight; });
 }
 
+bool Runs(const OpRecord& record) { return record.prepare != nullptr || record.run_by_executor; }
+
 std::string NameOf(const OpRecord& record) {
   return record.op == schema::BuiltinOperator_CUSTOM ? record.custom_code
                                                      : schema::EnumNameBuiltinOperator(record.op);
@@ -30,7 +32,7 @@ Report OperatorSupport() {
     const bool float16 = record->prepare != nullptr && HasWeights(*record);
     const auto yes = [](bool b) { return std::string(b ? "yes" : ""); };
     table.rows.push_back({NameOf(*record), record->names.keras, record->names.tf,
-                          record->names.onnx, yes(record->prepare != nullptr), yes(float16),
+                          record->names.onnx, yes(Runs(*record)), yes(float16),
                           yes(record->quant.dynamic), yes(record->quant.int8),
                           yes(record->quant.int16x8), yes(record->gradient != nullptr)});
     Value row;
@@ -38,7 +40,7 @@ Report OperatorSupport() {
         .Set("keras", record->names.keras)
         .Set("tensorflow", record->names.tf)
         .Set("onnx", record->names.onnx)
-        .Set("runs", record->prepare != nullptr)
+        .Set("runs", Runs(*record))
         .Set("float16", float16)
         .Set("dynamic", record->quant.dynamic)
         .Set("int8", record->quant.int8)

@@ -77,6 +77,7 @@ struct PrepareArgs {
   KernelMode mode = KernelMode::kBest;
   Arithmetic arithmetic = Arithmetic::kLitert;
   int num_threads = 1;  // so that a kernel can size per-thread scratch
+  std::span<const TensorView> intermediates = {};  // types and quantization only
 
   const TensorView& in(size_t i) const { return inputs[i]; }
   const TensorView& out(size_t i) const { return outputs[i]; }
@@ -84,7 +85,7 @@ struct PrepareArgs {
 };
 
 struct RunArgs {
-  std::span<const void* const> inputs;  // null where absent
+  std::span<const void* const> inputs;  // null where absent; a variable's memory may be written
   std::span<void* const> outputs;
   std::byte* scratch = nullptr;  // Kernel::scratch_bytes, aligned to 64
   ThreadPool* threads = nullptr;
@@ -217,6 +218,9 @@ struct OpRecord {
   bool stateful = false;
   // The result depends on the inputs' shapes alone (SHAPE, RANK): known as soon as they are.
   bool shape_only = false;
+  // Control flow and resources: the executor runs it itself (runtime/control_flow.h); it has no infer_shapes and no
+  // prepare.
+  bool run_by_executor = false;
 };
 
 // The record of a node's operator, null when litesmith knows none.

@@ -46,6 +46,35 @@ bool Observe(std::span<const std::byte> bytes, Range* range) {
   return !std::isnan(poison);
 }
 
+// Whether all nodes of each subgraph can run, those of the subgraphs they call included.
+class Runnables {
+ public:
+  explicit Runnables(const Graph& graph) : graph_(graph), known_(graph.subgraphs.size(), -1) {}
+
+  // REQUIRES: Verify(graph), so that no subgraph calls itself.
+  bool Runs(const Node& node) {
+    const OpRecord* op = FindOp(node);
+    if (op == nullptr) return false;
+    if (!op->run_by_executor) return op->prepare != nullptr && op->infer_shapes != nullptr;
+    const std::vector<int32_t> called = CalledSubgraphs(node);
+    return std::all_of(called.begin(), called.end(), [this](int32_t s) { return RunsAll(s); });
+  }
+
+ private:
+  bool RunsAll(int32_t subgraph) {
+    const auto s = static_cast<size_t>(subgraph);
+    if (known_[s] < 0) {
+      const auto& nodes = graph_.subgraphs[s].nodes;
+      known_[s] =
+          std::all_of(nodes.begin(), nodes.end(), [this](const Node& n) { return Runs(n); });
+    }
+    return known_[s] != 0;
+  }
+
+  const Graph& graph_;
+  std::vector<int> known_;  // -1: not yet
+};
+
 // The graph without the nodes that cannot run, or that read what those would make.
 std::shared_ptr<const Graph> RunnablePart(const Graph& graph) {
   auto part = std::make_shared<Graph>(graph);
@@ -53,10 +82,10 @@ std::shared_ptr<const Graph> RunnablePart(const Graph& graph) {
   std::vector<bool> missing(subgraph.tensors.size(), false);
   auto is_missing = [&](int32_t t) { return t >= 0 && missing[static_cast<size_t>(t)]; };
   std::vector<Node> runnable;
+  Runnables runnables(graph);
   for (const Node& node : subgraph.nodes) {
-    const OpRecord* op = FindOp(node);
-    const bool runs = op != nullptr && op->prepare != nullptr && op->infer_shapes != nullptr &&
-                      std::none_of(node.inputs.begin(), node.inputs.end(), is_missing);
+    const bool runs =
+        runnables.Runs(node) && std::none_of(node.inputs.begin(), node.inputs.end(), is_missing);
     if (runs) {
       runnable.push_back(node);
       continue;

@@ -63,39 +63,65 @@ void PlanFloat16(const Graph& graph, const Context& context, Plan* plan) {
   }
 }
 
+// The weights of a node: where they stand, and by which rule. A product of two activations takes a
+// constant second factor as weights.
+std::vector<size_t> WeightInputs(const Subgraph& subgraph, const Node& node, const OpRecord& op) {
+  std::vector<size_t> out;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Role role = op.quant.input(i).role;
+    const bool weights = role == Role::kWeight || (role == Role::kActivation && i > 0);
+    if (weights && IsFloatConstant(subgraph, node.inputs[i])) out.push_back(i);
+  }
+  return out;
+}
+
+// The hybrid kernels of recurrent operators want all weights in one type: small ones follow the
+// large ones.
+bool WeightsGoTogether(const OpRecord& op) {
+  const auto is_weight = [](const InputRule& rule) { return rule.role == Role::kWeight; };
+  return std::count_if(op.quant.inputs.begin(), op.quant.inputs.end(), is_weight) > 1;
+}
+
+void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, Plan* plan) {
+  const Subgraph& subgraph = graph.main();
+  const Node& node = subgraph.nodes[n];
+  const auto tensor = [&](size_t i) -> const Tensor& {
+    return subgraph.tensors[static_cast<size_t>(node.inputs[i])];
+  };
+  const std::vector<size_t> weights = WeightInputs(subgraph, node, op);
+  const bool together = WeightsGoTogether(op);
+  const auto large = [&](size_t i) {
+    return tensor(i).data.As<float>().size() >= kSmallestDynamic;
+  };
+  const bool any_large = std::any_of(weights.begin(), weights.end(), large);
+  plan->nodes[n].why = "its weights are not constant";
+  for (size_t i : weights) {
+    const InputRule rule = op.quant.input(i);
+    if (!(together ? any_large : large(i))) {
+      plan->nodes[n].why = fmt::format("its weights have fewer than {} elements", kSmallestDynamic);
+      continue;
+    }
+    if (tensor(i).sparsity != nullptr || rule.axis >= static_cast<int>(tensor(i).shape.size())) {
+      continue;
+    }
+    plan->nodes[n] = {NodeMode::kDynamic, "int8 weights, inputs quantized at run time"};
+    TensorPlan& planned = plan->tensors[static_cast<size_t>(node.inputs[i])];
+    planned.type = schema::TensorType_INT8;
+    planned.quant = WeightParams(tensor(i).data.As<float>(), tensor(i).shape, rule.axis);
+    planned.why = rule.axis >= 0 ? "weights, per channel" : "weights";
+  }
+}
+
 void PlanDynamic(const Graph& graph, Plan* plan) {
   const Subgraph& subgraph = graph.main();
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
-    const Node& node = subgraph.nodes[n];
-    const OpRecord* op = FindOp(node);
+    const OpRecord* op = FindOp(subgraph.nodes[n]);
     if (op == nullptr || !op->quant.dynamic) {
       plan->nodes[n].why =
           op == nullptr ? "litesmith does not know the operator" : "no hybrid kernel";
       continue;
     }
-    plan->nodes[n].why = "its weights are not constant";
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const int32_t t = node.inputs[i];
-      const InputRule rule = op->quant.input(i);
-      // A product of two activations takes a constant second factor as weights.
-      const bool weights_here =
-          rule.role == Role::kWeight || (rule.role == Role::kActivation && i > 0);
-      if (!weights_here || !IsFloatConstant(subgraph, t)) continue;
-      const Tensor& weights = subgraph.tensors[static_cast<size_t>(t)];
-      const auto values = weights.data.As<float>();
-      if (values.size() < kSmallestDynamic) {
-        plan->nodes[n].why =
-            fmt::format("its weights have fewer than {} elements", kSmallestDynamic);
-        continue;
-      }
-      if (weights.sparsity != nullptr || rule.axis >= static_cast<int>(weights.shape.size()))
-        continue;
-      plan->nodes[n] = {NodeMode::kDynamic, "int8 weights, inputs quantized at run time"};
-      TensorPlan& planned = plan->tensors[static_cast<size_t>(t)];
-      planned.type = schema::TensorType_INT8;
-      planned.quant = WeightParams(values, weights.shape, rule.axis);
-      planned.why = rule.axis >= 0 ? "weights, per channel" : "weights";
-    }
+    PlanDynamicNode(graph, n, *op, plan);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "runtime/arena.h"
+#include "runtime/control_flow.h"
 #include "runtime/program.h"
 
 namespace litesmith {
@@ -35,18 +36,20 @@ struct HeapBlock {
   }
 };
 
-class ExecutorImpl final : public Executor {
+class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
  public:
-  explicit ExecutorImpl(std::shared_ptr<const Program> program)
+  // `session` is the caller's; null: this is the root and has one of its own.
+  explicit ExecutorImpl(std::shared_ptr<const Program> program, CallSession* session = nullptr)
       : program_(std::move(program)),
+        session_(session),
         subgraph_(program_->subgraph()),
         shapes_(subgraph_.tensors.size()),
         pointers_(subgraph_.tensors.size(), nullptr),
-        sizes_(subgraph_.tensors.size(), 0) {}
+        sizes_(subgraph_.tensors.size(), 0),
+        resources_(subgraph_.tensors.size(), -1) {}
 
   absl::Status Init() {
-    const int threads = Context{.num_threads = program_->options.num_threads}.Threads();
-    if (threads > 1) threads_ = std::make_unique<ThreadPool>(threads);
+    InitThreads();
     arena_ = Allocate(program_->arena_bytes);
     if (arena_ == nullptr && program_->arena_bytes > 0) {
       return absl::ResourceExhaustedError(
@@ -88,8 +91,10 @@ class ExecutorImpl final : public Executor {
       if (context != nullptr) LS_RETURN_IF_ERROR(context->Check());
       const Step& step = program_->steps[s];
       const auto start = profile_ ? Clock::now() : Clock::time_point();
-      absl::Status status =
-          s < program_->first_dynamic ? RunKernel(step.kernel, s) : RunDynamic(step.node, s);
+      const bool dynamic = s >= program_->first_dynamic;
+      absl::Status status = step.by_executor ? RunCall(step.node, dynamic, context)
+                            : dynamic        ? RunDynamic(step.node, s)
+                                             : RunKernel(step.kernel, s);
       if (!status.ok()) return Annotate(status, NodeLabel(subgraph_, step.node));
       if (profile_) {
         seconds_[step.node] += std::chrono::duration<double>(Clock::now() - start).count();
@@ -109,7 +114,13 @@ class ExecutorImpl final : public Executor {
                            : 0;
       std::memset(pointers_[t], zero, sizes_[t]);
     }
+    if (own_session_ != nullptr) own_session_->Reset();
   }
+
+  void SetInputResource(size_t i, int32_t resource) override {
+    SetResource(subgraph_.inputs[i], resource);
+  }
+  int32_t output_resource(size_t i) const override { return Resource(subgraph_.outputs[i]); }
 
   std::span<const std::byte> tensor(int32_t index) const override { return Bytes(index); }
   const Shape& tensor_shape(int32_t index) const override {
@@ -145,10 +156,40 @@ class ExecutorImpl final : public Executor {
     size_t first_input, num_inputs, first_output, num_outputs;
   };
 
-  std::span<std::byte> Bytes(int32_t index) const {
+  // A callee uses its caller's threads.
+  void InitThreads() {
+    if (session_ == nullptr) {
+      own_session_ = std::make_unique<CallSession>(program_->graph, program_->options);
+      session_ = own_session_.get();
+      const int threads = Context{.num_threads = program_->options.num_threads}.Threads();
+      if (threads > 1) own_threads_ = std::make_unique<ThreadPool>(threads);
+      session_->SetThreads(own_threads_.get());
+    }
+    threads_ = session_->threads();
+  }
+
+  // TensorFrame.
+  std::span<std::byte> Bytes(int32_t index) const override {
     const auto t = static_cast<size_t>(index);
     if (pointers_[t] == nullptr) return {};
     return {static_cast<std::byte*>(pointers_[t]), sizes_[t]};
+  }
+
+  const Shape& ShapeOf(int32_t index) const override { return tensor_shape(index); }
+  absl::Status SetShape(int32_t index, const Shape& shape) override {
+    if (call_is_dynamic_) return Resize(index, shape);
+    if (tensor_shape(index) == shape) return absl::OkStatus();
+    return Invalid("an output has the shape {} where {} was expected", ShapeString(shape),
+                   ShapeString(tensor_shape(index)));
+  }
+  int32_t Resource(int32_t index) const override { return resources_[static_cast<size_t>(index)]; }
+  void SetResource(int32_t index, int32_t resource) override {
+    resources_[static_cast<size_t>(index)] = resource;
+  }
+
+  absl::Status RunCall(size_t n, bool dynamic, const Context* context) {
+    call_is_dynamic_ = dynamic;
+    return RunExecutorNode(subgraph_, subgraph_.nodes[n], this, session_, context);
   }
 
   void BindSteps() {
@@ -168,7 +209,7 @@ class ExecutorImpl final : public Executor {
     return kernel.run(RunArgs{{input_table_.data() + b.first_input, b.num_inputs},
                               {output_table_.data() + b.first_output, b.num_outputs},
                               scratch_.memory.get(),
-                              threads_.get()});
+                              threads_});
   }
 
   // Infers, allocates, prepares and runs a node whose shapes, or whose inputs' shapes, depend on
@@ -197,6 +238,8 @@ class ExecutorImpl final : public Executor {
                      program_->options.kernels,
                      program_->options.arithmetic,
                      threads_ ? threads_->num_threads() : 1};
+    const std::vector<TensorView> intermediates = IntermediateViews(subgraph_, node);
+    args.intermediates = intermediates;
     LS_ASSIGN_OR_RETURN(Kernel kernel, op->prepare(args));
     if (!scratch_.Reserve(kernel.scratch_bytes)) {
       return absl::ResourceExhaustedError("cannot allocate the kernel's scratch memory");
@@ -223,17 +266,22 @@ class ExecutorImpl final : public Executor {
   }
 
   std::shared_ptr<const Program> program_;
+  std::unique_ptr<ThreadPool> own_threads_;  // outlives the session's callees
+  std::unique_ptr<CallSession> own_session_;
+  CallSession* session_;
   const Subgraph& subgraph_;
   std::vector<Shape> shapes_;
   std::vector<void*> pointers_;
   std::vector<size_t> sizes_;
+  std::vector<int32_t> resources_;
+  bool call_is_dynamic_ = false;
   AlignedBytes arena_;
   HeapBlock scratch_;
   std::vector<HeapBlock> heap_;
   std::vector<const void*> input_table_;
   std::vector<void*> output_table_;
   std::vector<Binding> bindings_;
-  std::unique_ptr<ThreadPool> threads_;
+  ThreadPool* threads_ = nullptr;
   Observer observer_;
   bool profile_ = false;
   std::vector<double> seconds_;
@@ -249,32 +297,20 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(std::shared_ptr<const
   return std::unique_ptr<Executor>(std::move(executor));
 }
 
+absl::StatusOr<std::unique_ptr<SubgraphExecutor>> CreateSubgraphExecutor(
+    std::shared_ptr<const Program> program, CallSession* session) {
+  auto executor = std::make_unique<ExecutorImpl>(std::move(program), session);
+  LS_RETURN_IF_ERROR(executor->Init());
+  return std::unique_ptr<SubgraphExecutor>(std::move(executor));
+}
+
 absl::StatusOr<InferredShapes> InferAllShapes(const Graph& graph,
                                               const std::vector<Shape>& input_shapes) {
   LS_ASSIGN_OR_RETURN(std::vector<TensorState> states,
                       InitialStates(graph, input_shapes, ExecutorOptions().memory_budget));
-  const Subgraph& subgraph = graph.main();
-  for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
-    const Node& node = subgraph.nodes[n];
-    const OpRecord* op = FindOp(node);
-    if (op == nullptr || op->infer_shapes == nullptr) continue;
-    const bool ready = std::all_of(node.inputs.begin(), node.inputs.end(), [&](int32_t t) {
-      return t < 0 || states[static_cast<size_t>(t)].shape_known;
-    });
-    if (!ready) continue;
-    const auto inputs = InputViews(subgraph, node, states);
-    const auto outputs = OutputViews(subgraph, node, states);
-    std::vector<Shape> shapes;
-    const absl::Status status = InferNode(*op, node, inputs, outputs, &shapes);
-    if (IsNeedsValue(status)) continue;
-    LS_RETURN_IF_ERROR_IN(status, NodeLabel(subgraph, n));
-    for (size_t i = 0; i < shapes.size(); ++i) {
-      if (node.outputs[i] < 0) continue;
-      TensorState& state = states[static_cast<size_t>(node.outputs[i])];
-      state.shape = shapes[i];
-      state.shape_known = true;
-    }
-  }
+  int visits = kShapeVisits;
+  const absl::Status inferred = InferSubgraph(graph, 0, &states, &visits);
+  if (!absl::IsResourceExhausted(inferred)) LS_RETURN_IF_ERROR(inferred);
   InferredShapes out;
   for (TensorState& state : states) {
     out.shapes.push_back(std::move(state.shape));

@@ -49,8 +49,8 @@ class Executor {
   virtual std::span<const std::byte> output(size_t i) const = 0;
   virtual const Shape& output_shape(size_t i) const = 0;
 
-  // Runs all nodes. Checks `context` between nodes when given. Variable tensors keep their value from Run
-  // to Run until ResetVariables.
+  // Runs all nodes. Checks `context` between nodes, and in loops, when given. Variable tensors and the variables
+  // behind resources keep their value from Run to Run until ResetVariables, which also lets CALL_ONCE run again.
   virtual absl::Status Run(const Context* context = nullptr) = 0;
   virtual void ResetVariables() = 0;
 

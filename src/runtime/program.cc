@@ -5,6 +5,7 @@
 #include "ir/sparse.h"
 #include "kernels/isa.h"
 #include "runtime/arena.h"
+#include "runtime/control_flow.h"
 
 namespace litesmith {
 namespace {
@@ -83,15 +84,18 @@ void MarkEmptyConstants(const Subgraph& subgraph, std::vector<TensorState>* stat
 
 class Builder {
  public:
-  Builder(Program* program, size_t node)
+  // `visits`: see ExecutorNodeShapes.
+  Builder(Program* program, size_t node, int* visits)
       : program_(*program),
         subgraph_(program->subgraph()),
         node_(subgraph_.nodes[node]),
-        index_(node) {}
+        index_(node),
+        visits_(visits) {}
 
   // Infers, folds or prepares the node. Sets *dynamic where the shapes depend on values.
   absl::Status Build(bool* dynamic) {
     LS_ASSIGN_OR_RETURN(const OpRecord* op, RunnableOp(node_));
+    if (op->run_by_executor) return BuildCall(dynamic);
     const auto inputs = InputViews(subgraph_, node_, program_.tensors);
     auto outputs = OutputViews(subgraph_, node_, program_.tensors);
     std::vector<Shape> shapes;
@@ -101,30 +105,50 @@ class Builder {
       return absl::OkStatus();
     }
     LS_RETURN_IF_ERROR(inferred);
-    for (size_t i = 0; i < shapes.size(); ++i) {
-      outputs[i].shape = shapes[i];
-      if (node_.outputs[i] < 0) continue;
-      TensorState& state = program_.tensors[static_cast<size_t>(node_.outputs[i])];
-      state.shape = shapes[i];
-      state.shape_known = true;
-    }
+    for (size_t i = 0; i < shapes.size(); ++i) outputs[i].shape = shapes[i];
+    SetShapes(shapes);
     PrepareArgs args{node_,
                      inputs,
                      outputs,
                      program_.options.kernels,
                      program_.options.arithmetic,
                      std::max(1, program_.options.num_threads)};
+    const std::vector<TensorView> intermediates = IntermediateViews(subgraph_, node_);
+    args.intermediates = intermediates;
     LS_ASSIGN_OR_RETURN(Kernel kernel, op->prepare(args));
     if (IsFoldable(*op, subgraph_, node_, program_.tensors)) {
       bool folded = false;
       LS_RETURN_IF_ERROR(Fold(kernel, inputs, shapes, &folded));
       if (folded) return absl::OkStatus();
     }
-    program_.steps.push_back({index_, std::move(kernel)});
+    program_.steps.push_back({index_, std::move(kernel), false});
     return absl::OkStatus();
   }
 
  private:
+  void SetShapes(const std::vector<Shape>& shapes) {
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      if (node_.outputs[i] < 0) continue;
+      TensorState& state = program_.tensors[static_cast<size_t>(node_.outputs[i])];
+      state.shape = shapes[i];
+      state.shape_known = true;
+    }
+  }
+
+  // A node that the executor runs itself.
+  absl::Status BuildCall(bool* dynamic) {
+    LS_RETURN_IF_ERROR(CheckExecutorNode(*program_.graph, subgraph_, node_));
+    const auto shapes =
+        ExecutorNodeShapes(*program_.graph, subgraph_, node_, program_.tensors, visits_);
+    if (!shapes.has_value()) {
+      *dynamic = true;
+      return absl::OkStatus();
+    }
+    SetShapes(*shapes);
+    program_.steps.push_back({index_, {}, true});
+    return absl::OkStatus();
+  }
+
   absl::Status Fold(const Kernel& kernel, std::span<const TensorView> inputs,
                     const std::vector<Shape>& shapes, bool* folded) {
     std::vector<size_t> sizes;
@@ -150,6 +174,7 @@ class Builder {
   const Subgraph& subgraph_;
   const Node& node_;
   size_t index_;
+  int* visits_;
 };
 
 // Lifetimes, in-place sharing and offsets of everything whose shape is known.
@@ -321,8 +346,15 @@ std::vector<TensorView> OutputViews(const Subgraph& subgraph, const Node& node,
   return views;
 }
 
+std::vector<TensorView> IntermediateViews(const Subgraph& subgraph, const Node& node) {
+  std::vector<TensorView> views;
+  for (int32_t t : node.intermediates) views.push_back(MakeView(subgraph, t, nullptr, nullptr));
+  return views;
+}
+
 absl::StatusOr<const OpRecord*> RunnableOp(const Node& node) {
   const OpRecord* op = FindOp(node);
+  if (op != nullptr && op->run_by_executor) return op;
   if (op == nullptr || op->infer_shapes == nullptr || op->prepare == nullptr) {
     return Unsupported("litesmith has no kernel for this operator");
   }
@@ -344,8 +376,8 @@ absl::Status InferNode(const OpRecord& op, const Node& node, std::span<const Ten
 
 absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
                                                        const std::vector<Shape>& input_shapes,
-                                                       uint64_t memory_budget) {
-  const Subgraph& subgraph = graph.main();
+                                                       uint64_t memory_budget, size_t index) {
+  const Subgraph& subgraph = graph.subgraphs[index];
   if (!input_shapes.empty() && input_shapes.size() != subgraph.inputs.size()) {
     return Invalid("{} input shapes given, the model has {} inputs", input_shapes.size(),
                    subgraph.inputs.size());
@@ -368,7 +400,7 @@ absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
     TensorState& state = states[static_cast<size_t>(subgraph.inputs[i])];
     state.has_value = false;
     if (!input_shapes.empty()) {
-      LS_RETURN_IF_ERROR(CheckInputShape(graph, i, input_shapes[i]));
+      if (index == 0) LS_RETURN_IF_ERROR(CheckInputShape(graph, i, input_shapes[i]));
       state.shape = input_shapes[i];
     }
     for (int32_t& d : state.shape) d = d < 0 ? 1 : d;
@@ -378,23 +410,32 @@ absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
 }
 
 absl::StatusOr<std::shared_ptr<const Program>> BuildProgram(std::shared_ptr<const Graph> graph,
-                                                            const ExecutorOptions& options) {
+                                                            const ExecutorOptions& options,
+                                                            size_t index) {
   LS_RETURN_IF_ERROR(LimitIsa());
   auto program = std::make_shared<Program>();
   program->graph = std::move(graph);
+  program->subgraph_index = index;
   program->options = options;
-  LS_ASSIGN_OR_RETURN(program->tensors,
-                      InitialStates(*program->graph, options.input_shapes, options.memory_budget));
+  LS_ASSIGN_OR_RETURN(program->tensors, InitialStates(*program->graph, options.input_shapes,
+                                                      options.memory_budget, index));
   const Subgraph& subgraph = program->subgraph();
   bool dynamic = false;
+  int visits = kShapeVisits;
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
     if (!dynamic) {
-      LS_RETURN_IF_ERROR_IN(Builder(program.get(), n).Build(&dynamic), NodeLabel(subgraph, n));
+      LS_RETURN_IF_ERROR_IN(Builder(program.get(), n, &visits).Build(&dynamic),
+                            NodeLabel(subgraph, n));
       if (dynamic) program->first_dynamic = program->steps.size();
     }
     if (dynamic) {
-      LS_RETURN_IF_ERROR_IN(RunnableOp(subgraph.nodes[n]).status(), NodeLabel(subgraph, n));
-      program->steps.push_back({n, {}});
+      LS_ASSIGN_OR_RETURN_IN(const OpRecord* op, RunnableOp(subgraph.nodes[n]),
+                             NodeLabel(subgraph, n));
+      if (op->run_by_executor) {
+        LS_RETURN_IF_ERROR_IN(CheckExecutorNode(*program->graph, subgraph, subgraph.nodes[n]),
+                              NodeLabel(subgraph, n));
+      }
+      program->steps.push_back({n, {}, op->run_by_executor});
     }
   }
   if (!dynamic) program->first_dynamic = program->steps.size();

@@ -21,7 +21,8 @@ struct TensorState {
 
 struct Step {
   size_t node = 0;
-  Kernel kernel;  // unset in the value-dependent tail
+  Kernel kernel;             // unset in the value-dependent tail
+  bool by_executor = false;  // control flow or resources: there is no kernel
 };
 
 // Where a tensor lives during Run.
@@ -34,6 +35,7 @@ struct Placement {
 
 struct Program {
   std::shared_ptr<const Graph> graph;
+  size_t subgraph_index = 0;
   ExecutorOptions options;
   std::vector<TensorState> tensors;
   std::vector<Step> steps;   // nodes that really run
@@ -42,7 +44,7 @@ struct Program {
   size_t arena_bytes = 0;
   size_t scratch_bytes = 0;  // at the arena's end
 
-  const Subgraph& subgraph() const { return graph->main(); }
+  const Subgraph& subgraph() const { return graph->subgraphs[subgraph_index]; }
 };
 
 // A view of tensor `index` (-1: absent) with the given shape and value.
@@ -53,6 +55,7 @@ std::vector<TensorView> InputViews(const Subgraph& subgraph, const Node& node,
                                    const std::vector<TensorState>& tensors);
 std::vector<TensorView> OutputViews(const Subgraph& subgraph, const Node& node,
                                     const std::vector<TensorState>& tensors);
+std::vector<TensorView> IntermediateViews(const Subgraph& subgraph, const Node& node);
 
 // The record of a node, or an error that says litesmith cannot run it.
 absl::StatusOr<const OpRecord*> RunnableOp(const Node& node);
@@ -63,13 +66,14 @@ absl::Status InferNode(const OpRecord& op, const Node& node, std::span<const Ten
                        std::span<const TensorView> outputs, std::vector<Shape>* shapes);
 
 // Initial states: constants known (sparse ones expanded within the budget), inputs with the wanted
-// shapes.
+// shapes (which must fit what the file says of the main subgraph).
 absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
                                                        const std::vector<Shape>& input_shapes,
-                                                       uint64_t memory_budget);
+                                                       uint64_t memory_budget, size_t subgraph = 0);
 
 absl::StatusOr<std::shared_ptr<const Program>> BuildProgram(std::shared_ptr<const Graph> graph,
-                                                            const ExecutorOptions& options);
+                                                            const ExecutorOptions& options,
+                                                            size_t subgraph = 0);
 
 }  // namespace litesmith
 

@@ -24,7 +24,8 @@ TYPES = {
     'int64': schema.TensorType.INT64, 'bool': schema.TensorType.BOOL,
     'int16': schema.TensorType.INT16, 'int8': schema.TensorType.INT8,
     'int4': schema.TensorType.INT4, 'int2': schema.TensorType.INT2,
-    'uint32': schema.TensorType.UINT32,
+    'uint32': schema.TensorType.UINT32, 'uint16': schema.TensorType.UINT16,
+    'resource': schema.TensorType.RESOURCE,
 }
 
 
@@ -40,11 +41,21 @@ def pack(values, bits):
 
 
 class ModelBuilder:
-  """One subgraph. Tensors and nodes are added in order; inputs and outputs are named by index."""
+  """One subgraph. Tensors and nodes are added in order; inputs and outputs are named by index.
+  subgraph() adds a further one, which other nodes name by its `index`."""
 
-  def __init__(self):
-    self.tensors, self.operators, self.codes, self.buffers = [], [], [], [schema.BufferT()]
+  def __init__(self, main=None):
+    self.tensors, self.operators = [], []
     self.inputs, self.outputs = [], []
+    if main is None:
+      self.codes, self.buffers, self.subgraphs = [], [schema.BufferT()], []
+    else:
+      self.codes, self.buffers, self.subgraphs = main.codes, main.buffers, main.subgraphs
+    self.index = len(self.subgraphs)
+    self.subgraphs.append(self)
+
+  def subgraph(self):
+    return ModelBuilder(self)
 
   def tensor(self, dtype, shape, data=None, scale=None, zero_point=0, axis=0, variable=False,
              name=None):
@@ -88,7 +99,7 @@ class ModelBuilder:
            **fields):
     """`options` is the table's name without its T ('Conv2DOptions'); `fields` are set on it."""
     code = getattr(schema.BuiltinOperator, op)
-    key = (code, version)
+    key = (code, version, b'')
     if key not in self.codes:
       self.codes.append(key)
     o = schema.OperatorT()
@@ -106,22 +117,36 @@ class ModelBuilder:
       o.builtinOptionsType = getattr(schema.BuiltinOptions, options)
     self.operators.append(o)
 
+  def custom(self, name, inputs, outputs, options=b'', version=1):
+    """A custom operator; `options` are its bytes."""
+    key = (schema.BuiltinOperator.CUSTOM, version, name.encode())
+    if key not in self.codes:
+      self.codes.append(key)
+    o = schema.OperatorT()
+    o.opcodeIndex = self.codes.index(key)
+    o.inputs, o.outputs = [int(i) for i in inputs], [int(i) for i in outputs]
+    o.customOptions = np.frombuffer(options, np.uint8)
+    self.operators.append(o)
+
   def build(self):
     m = schema.ModelT()
     m.version = 3
     m.description = b'peer test'
     m.operatorCodes = []
-    for code, version in self.codes:
+    for code, version, custom in self.codes:
       c = schema.OperatorCodeT()
       c.builtinCode = code
       c.deprecatedBuiltinCode = min(code, 127)
       c.version = version
+      c.customCode = custom or None
       m.operatorCodes.append(c)
-    g = schema.SubGraphT()
-    g.name = b'main'
-    g.tensors, g.operators = self.tensors, self.operators
-    g.inputs, g.outputs = self.inputs, self.outputs
-    m.subgraphs = [g]
+    m.subgraphs = []
+    for s in self.subgraphs:
+      g = schema.SubGraphT()
+      g.name = b'main' if s.index == 0 else b'subgraph%d' % s.index
+      g.tensors, g.operators = s.tensors, s.operators
+      g.inputs, g.outputs = s.inputs, s.outputs
+      m.subgraphs.append(g)
     m.buffers = self.buffers
     builder = flatbuffers.Builder(1024)
     builder.Finish(m.Pack(builder), b'TFL3')

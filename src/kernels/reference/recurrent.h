@@ -6,6 +6,7 @@
 // are updated in place.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,60 @@
 namespace litesmith::reference {
 
 enum class CellActivation : uint8_t { kNone, kRelu, kReluN1To1, kRelu6, kTanh, kSigmoid };
+
+// LiteRT leaves tanh and the logistic function of the recurrent operators to Eigen. The last bit of
+// a state decides how the next step of a hybrid kernel quantizes it, so its approximations are
+// evaluated here as Eigen does on x86 without fused operations.
+
+// A rational approximation of degree 9 over 8 (Eigen, ptanh_float).
+inline float EigenTanh(float x) {
+  constexpr float kNumerator[] = {1.394553628e-8f, 2.102733560e-5f, 3.520756727e-3f,
+                                  1.340216100e-1f};
+  constexpr float kDenominator[] = {8.015776984e-7f, 3.326951409e-4f, 2.597254514e-2f,
+                                    4.673548340e-1f, 1.0f};
+  constexpr float kLimit = 7.90738964080810547f;  // from here on the result is 1
+  if (std::isnan(x)) return x;
+  const float y = std::max(std::min(x, kLimit), -kLimit);
+  const float square = y * y;
+  float p = kNumerator[0], q = kDenominator[0];
+  for (int i = 1; i < 4; ++i) p = p * square + kNumerator[i];
+  for (int i = 1; i < 5; ++i) q = q * square + kDenominator[i];
+  return (square * y * p + y) / q;
+}
+
+// exp(x/2) by a polynomial of degree 5 after subtracting multiples of log(2), squared (Eigen,
+// scalar_logistic_op<float>::packetOp).
+inline float EigenLogistic(float x) {
+  constexpr float kHigh = 16.6355324f, kLow = -104.0f;
+  if (std::isnan(x)) return x;
+  if (x < kLow) return 0.0f;
+  const float half = std::min(x, kHigh) * 0.5f;
+  const float m = std::floor(half * 1.44269504088896341f + 0.5f);
+  float r = m * -0.693359375f + half;
+  r = m * 2.12194440e-4f + r;
+  const float square = r * r;
+  const float even = square * 4.1898667812347412109375e-2f + 0.49999141693115234375f;
+  const float odd = square * 8.33471305668354034423828125e-3f + 0.16666877269744873046875f;
+  const float p = square * (r * odd + even) + (r + 1.0f);
+  const float root = p * std::bit_cast<float>((static_cast<int32_t>(m) + 127) << 23);
+  const float e = root * root;
+  return e / (1.0f + e);
+}
+
+// The elements of an array that do not fill a vector of four go through exp. `phase` is the array's
+// position in memory, in elements, from a multiple of 16 bytes.
+inline void EigenLogistic(size_t phase, size_t count, float* x) {
+  const size_t head = std::min(count, (4 - phase % 4) % 4);
+  const size_t end = head + (count - head) / 4 * 4;
+  for (size_t i = 0; i < count; ++i) {
+    if (i >= head && i < end) {
+      x[i] = EigenLogistic(x[i]);
+    } else {
+      const float e = std::exp(std::min(x[i], 16.6355324f));
+      x[i] = e / (1.0f + e);
+    }
+  }
+}
 
 inline float Activate(CellActivation activation, float x) {
   switch (activation) {
@@ -27,9 +82,9 @@ inline float Activate(CellActivation activation, float x) {
     case CellActivation::kRelu6:
       return std::max(0.0f, std::min(x, 6.0f));
     case CellActivation::kTanh:
-      return std::tanh(x);
+      return EigenTanh(x);
     case CellActivation::kSigmoid:
-      return 1.0f / (1.0f + std::exp(-x));
+      return EigenLogistic(x);
   }
   return x;
 }
@@ -133,6 +188,7 @@ struct GateFinish {
   const float* layer_norm = nullptr;
   const float* bias = nullptr;
   CellActivation activation = CellActivation::kSigmoid;
+  size_t phase = 0;  // see EigenLogistic
 };
 inline void FinishGate(const GateFinish& g, size_t rows, size_t cells, const float* cell_state,
                        float* gate) {
@@ -152,8 +208,9 @@ inline void FinishGate(const GateFinish& g, size_t rows, size_t cells, const flo
         row[c] = (row[c] - mean) * inverse * g.layer_norm[c] + g.bias[c];
       }
     }
-    for (size_t c = 0; c < cells; ++c) row[c] = Activate(g.activation, row[c]);
   }
+  if (g.activation == CellActivation::kSigmoid) return EigenLogistic(g.phase, rows * cells, gate);
+  for (size_t i = 0; i < rows * cells; ++i) gate[i] = Activate(g.activation, gate[i]);
 }
 
 inline void Clip(float limit, size_t count, float* x) {
