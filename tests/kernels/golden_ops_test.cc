@@ -147,6 +147,7 @@ TEST(GoldenOps, AllModesWithRecordsAgree) {
   const std::vector<Case> cases = GoldenCases(folder);
   size_t compared = 0;
   std::map<std::string, int> lacking;
+  const int threads = testing::ThreadCounts({2}).back();
   for (const Case& c : cases) {
     const std::string base = folder + "/" + c.name + "/" + c.mode;
     auto parsed = ReadTflite(base + ".tflite", Context());
@@ -169,8 +170,9 @@ TEST(GoldenOps, AllModesWithRecordsAgree) {
                       ToleranceFor(KernelMode::kReference, c.mode)),
               "")
         << c.name << "/" << c.mode << " with reference kernels";
-    EXPECT_EQ(RunCase(graph, base, KernelMode::kBest, 2, ToleranceFor(KernelMode::kBest, c.mode)),
-              "")
+    EXPECT_EQ(
+        RunCase(graph, base, KernelMode::kBest, threads, ToleranceFor(KernelMode::kBest, c.mode)),
+        "")
         << c.name << "/" << c.mode << " with the best kernels";
   }
   fmt::print("golden/ops: {} of {} recorded models compared\n", compared, cases.size());
