@@ -1,10 +1,12 @@
-// Rate of the float matrix product, in multiply-adds a second (GFLOP/s is twice that), on one
-// thread unless the last argument says more.
+// Rates of the float matrix product in GFLOP/s and of the integer one in multiply-adds a second, on
+// one thread unless the last argument says more. The integer kernels are those of this CPU within
+// LITESMITH_ISA.
 #include <benchmark/benchmark.h>
 
 #include <vector>
 
 #include "kernels/gemm_f32.h"
+#include "kernels/gemm_int.h"
 
 namespace litesmith {
 namespace {
@@ -38,6 +40,52 @@ BENCHMARK(Gemm)
     ->Args({1, 16, 1352, 1})
     ->Args({676, 8, 9, 1})
     ->Args({1024, 16, 144, 1})
+    ->UseRealTime();
+
+// bytes: 1 is int8 times int8, 2 is int16 times int8.
+void IntegerGemm(benchmark::State& state) {
+  const auto m = static_cast<size_t>(state.range(0)), n = static_cast<size_t>(state.range(1)),
+             k = static_cast<size_t>(state.range(2));
+  const bool wide = state.range(3) == 2;
+  const IntKernel& kernel = IntKernels()[0];
+  const bool bytes = !wide && kernel.bytes != nullptr;
+  const std::vector<int8_t> values(n * k, 3);
+  const IntWeights weights = IntWeights::Pack(kernel, bytes, values.data(), n, 1, k, 0);
+  const size_t columns = weights.sums.size();
+  const AlignedVector<int8_t> a(m * k * 2, 1);
+  const std::vector<int32_t> init(columns), multiplier(columns, 1 << 30), none(columns),
+      shift(columns, 16);
+  std::vector<int16_t> out(m * n);
+  IntStage stage;
+  stage.kind = wide ? IntStage::Kind::kWide : IntStage::Kind::kFixed;
+  stage.type = wide ? IntStage::Out::kInt16 : IntStage::Out::kInt8;
+  stage.multiplier = multiplier.data();
+  stage.left_shift = none.data();
+  stage.right_shift = shift.data();
+  stage.low = wide ? -32768 : -128;
+  stage.high = wide ? 32767 : 127;
+  stage.bounded = true;
+  stage.out = out.data();
+  stage.stride = n;
+  IntLeft left;
+  left.data = a.data();
+  left.step = static_cast<ptrdiff_t>(k * weights.element_size());
+  left.flip = bytes ? kSignedFlip : 0;
+  for (auto _ : state) {
+    GemmInt(m, left, weights, init.data(), false, stage, nullptr);
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetLabel(kernel.name);
+  state.counters["GMAC/s"] = benchmark::Counter(1e-9 * static_cast<double>(m * n * k),
+                                                benchmark::Counter::kIsIterationInvariantRate);
+}
+BENCHMARK(IntegerGemm)
+    ->ArgNames({"M", "N", "K", "bytes"})
+    ->ArgsProduct({{784}, {128}, {1152}, {1, 2}})
+    ->ArgsProduct({{1024}, {16}, {144}, {1, 2}})
+    ->ArgsProduct({{784}, {144}, {24}, {1, 2}})
+    ->ArgsProduct({{1}, {1000}, {1280}, {1, 2}})
     ->UseRealTime();
 
 }  // namespace

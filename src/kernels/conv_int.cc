@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "kernels/conv_f32.h"
+#include "kernels/copy_int.h"
 
 namespace litesmith {
 namespace {
@@ -40,7 +41,17 @@ struct Layout {
   }
 };
 
-// Rows [begin, end) of the padded images from first_image on.
+inline void CopyNumbers(const int8_t* in, size_t count, uint8_t* out) { FlipInt8(in, count, out); }
+template <typename In>
+void CopyNumbers(const In* in, size_t count, In* out) {
+  std::memcpy(out, in, count * sizeof(In));
+}
+template <typename In>
+void CopyNumbers(const In* in, size_t count, int16_t* out) requires(sizeof(In) == 1) {
+  WidenInt(in, count, out);
+}
+
+// Rows [begin, end) of the padded images from first_image on; signed bytes become unsigned ones.
 template <typename In, typename To>
 void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& input,
               size_t first_image, size_t begin, size_t end, To* padded) {
@@ -51,7 +62,9 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
   for (size_t i = begin; i < end; ++i) {
     To* to = padded + i * row;
     const size_t image = first_image + i / layout.images.height;
-    const auto zero = static_cast<To>(input.zero_points[input.per_image ? image : 0]);
+    int32_t border = input.zero_points[input.per_image ? image : 0];
+    if (std::is_same_v<In, int8_t> && sizeof(To) == 1) border += 128;
+    const auto zero = static_cast<To>(border);
     const ptrdiff_t y = static_cast<ptrdiff_t>(i % layout.images.height) - g.pad_h;
     if (y < 0 || y >= g.in_h) {
       std::fill_n(to, row, zero);
@@ -59,23 +72,12 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
     }
     const In* source = from + (image * g.in_h + size_t(y)) * in_row;
     std::fill_n(to, before, zero);
-    if constexpr (std::is_same_v<In, To>) {
-      std::memcpy(to + before, source, inner * sizeof(In));
-    } else {
-      WidenInt(source, inner, to + before);
-    }
+    CopyNumbers(source, inner, to + before);
     std::fill_n(to + before + inner, row - before - inner, zero);
   }
 }
 
 }  // namespace
-
-template <typename In>
-void WidenInt(const In* in, size_t count, int16_t* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = in[i];
-}
-template void WidenInt(const int8_t*, size_t, int16_t*);
-template void WidenInt(const uint8_t*, size_t, int16_t*);
 
 template <typename W>
 IntConv IntConv::Prepare(const ConvGeometry& g, const IntKernel& kernel, bool bytes, size_t element,
@@ -119,7 +121,8 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
   a.row_stride = static_cast<ptrdiff_t>(g.stride_h) * row;
   a.image_stride = static_cast<ptrdiff_t>(layout.images.height) * row;
   a.taps = taps;
-  a.flip = bytes && std::is_same_v<In, int8_t> ? kSignedFlip : 0;
+  // What is copied is unsigned already.
+  a.flip = bytes && std::is_same_v<In, int8_t> && !layout.copied ? kSignedFlip : 0;
   const size_t positions = size_t(g.out_h) * g.out_w, filters = conv.groups[0].columns;
   const size_t init_size = conv.groups[0].sums.size();
   for (size_t first = 0; first < size_t(g.batches); first += layout.images.per_pass) {
@@ -131,7 +134,7 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
       const auto body = [&](size_t begin, size_t end) {
         if constexpr (sizeof(In) == 1) {
           if (bytes) {
-            CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<In*>(padded));
+            CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<uint8_t*>(padded));
             return;
           }
         }

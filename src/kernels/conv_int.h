@@ -38,10 +38,6 @@ void ConvInt(const reference::ConvGeometry& g, const IntConv& conv, const IntCon
              const int32_t* init, bool wide_sums, const IntStage& stage, std::byte* scratch,
              ThreadPool* threads);
 
-// out[i] = in[i], wider.
-template <typename In>
-void WidenInt(const In* in, size_t count, int16_t* out);
-
 }  // namespace litesmith
 
 #endif  // LITESMITH_KERNELS_CONV_INT_H_

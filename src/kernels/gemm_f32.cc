@@ -23,7 +23,7 @@ using V = hn::Vec<D>;
 // on NEON, whose vectors are short) by as many rows as leave room for B and the broadcast element
 // of A.
 #if HWY_TARGET == HWY_AVX3
-constexpr size_t kRows = 12, kVectors = 2;
+constexpr size_t kRows = 8, kVectors = 2;
 #elif HWY_TARGET == HWY_NEON
 constexpr size_t kRows = 5, kVectors = 4;
 #elif HWY_TARGET == HWY_SCALAR
@@ -82,9 +82,26 @@ HWY_INLINE V LoadUpTo(D d, const float* p, size_t count) {
   return count == hn::Lanes(d) ? hn::LoadU(d, p) : LoadColumns<true>(d, p, count);
 }
 
-// kPartial: the last vector of B may not be read beyond `last` columns.
-template <size_t kM, size_t kN, bool kPartial>
+// NaN stays NaN: of two operands one of which is no number, x86 takes the second.
+HWY_INLINE V Clamp(V x, V low, V high) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Min(high, hn::Max(low, x));
+#else
+  const V above = hn::IfThenElse(hn::Lt(x, low), low, x);
+  return hn::IfThenElse(hn::Gt(above, high), high, above);
+#endif
+}
+
+// How B lies: packed beside packed elements of A (strides are constants, which leaves registers to
+// the rows of A), or with any strides, its last vector full or not to be read beyond `last`
+// columns.
+enum class Form { kPacked, kStrided, kPartial };
+
+template <size_t kM, size_t kN, Form kForm>
 void RunTile(const Tile& t) {
+  constexpr bool kPartial = kForm == Form::kPartial;
+  const ptrdiff_t k_step = kForm == Form::kPacked ? 1 : t.k_step;
+  const size_t k_stride = kForm == Form::kPacked ? kGemmPanel : t.k_stride;
   const D d;
   const size_t lanes = hn::Lanes(d);
   V acc[kM][kN];
@@ -124,8 +141,8 @@ void RunTile(const Tile& t) {
 #pragma GCC unroll 16
         for (size_t v = 0; v < kN; ++v) acc[m][v] = hn::MulAdd(a, b[v], acc[m][v]);
       }
-      at += t.k_step;
-      at_b += t.k_stride;
+      at += k_step;
+      at_b += k_stride;
     }
   }
   if (t.clamp) {
@@ -134,10 +151,7 @@ void RunTile(const Tile& t) {
     for (size_t m = 0; m < kM; ++m) {
 #pragma GCC unroll 16
       for (size_t v = 0; v < kN; ++v) {
-        // Max and Min would lose a NaN on some instruction sets.
-        const V x = acc[m][v];
-        const V above = hn::IfThenElse(hn::Lt(x, low), low, x);
-        acc[m][v] = hn::IfThenElse(hn::Gt(above, high), high, above);
+        acc[m][v] = Clamp(acc[m][v], low, high);
       }
     }
   }
@@ -153,13 +167,14 @@ void RunTile(const Tile& t) {
 using TileFunction = void (*)(const Tile&);
 
 struct TileTable {
-  TileFunction run[kRows][kVectors][2];
+  TileFunction run[kRows][kVectors][3];
 };
 
 template <size_t kM, size_t kN>
 void FillRow(TileTable* table) {
-  table->run[kM - 1][kN - 1][0] = RunTile<kM, kN, false>;
-  table->run[kM - 1][kN - 1][1] = RunTile<kM, kN, true>;
+  table->run[kM - 1][kN - 1][0] = RunTile<kM, kN, Form::kPacked>;
+  table->run[kM - 1][kN - 1][1] = RunTile<kM, kN, Form::kStrided>;
+  table->run[kM - 1][kN - 1][2] = RunTile<kM, kN, Form::kPartial>;
   if constexpr (kN > 1) FillRow<kM, kN - 1>(table);
 }
 template <size_t kM>
@@ -210,6 +225,67 @@ struct Block {
   size_t m_begin, m_end, n_begin, n_end;
 };
 
+// A tile of few rows waits for each sum's last addition, so the last two share theirs.
+size_t RowsOfTile(size_t left) {
+  if (left <= kRows) return left;
+  return left < kRows + kRows / 2 ? (left + 1) / 2 : kRows;
+}
+
+// A single row times packed columns: kN vectors of them, kChains sums each (of every kChains-th k),
+// because one sum alone waits for every addition.
+constexpr size_t kVectorSums = 8;
+template <size_t kN>
+void RunVector(const float* a, size_t depth, const GemmRight& b, const GemmResult& c, size_t n,
+               size_t last) {
+  constexpr size_t kChains = kVectorSums / kN;
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V acc[kChains][kN];
+  const float* columns[kN];
+#pragma GCC unroll 8
+  for (size_t v = 0; v < kN; ++v) {
+    const size_t column = n + v * lanes;
+    const size_t count = v + 1 == kN ? last : lanes;
+    columns[v] = b.data + column / kGemmPanel * b.panel_stride + column % kGemmPanel;
+    acc[0][v] = c.bias != nullptr ? LoadUpTo(d, c.bias + column, count) : hn::Zero(d);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < kChains; ++i) acc[i][v] = hn::Zero(d);
+  }
+  size_t k = 0;
+  for (; k + kChains <= depth; k += kChains) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kChains; ++i) {
+      const V x = hn::Set(d, a[k + i]);
+#pragma GCC unroll 8
+      for (size_t v = 0; v < kN; ++v) {
+        acc[i][v] = hn::MulAdd(x, hn::LoadU(d, columns[v] + (k + i) * kGemmPanel), acc[i][v]);
+      }
+    }
+  }
+  for (; k < depth; ++k) {
+    const V x = hn::Set(d, a[k]);
+#pragma GCC unroll 8
+    for (size_t v = 0; v < kN; ++v) {
+      acc[0][v] = hn::MulAdd(x, hn::LoadU(d, columns[v] + k * kGemmPanel), acc[0][v]);
+    }
+  }
+  const V low = hn::Set(d, c.low), high = hn::Set(d, c.high);
+#pragma GCC unroll 8
+  for (size_t v = 0; v < kN; ++v) {
+#pragma GCC unroll 8
+    for (size_t i = 1; i < kChains; ++i) acc[0][v] = hn::Add(acc[0][v], acc[i][v]);
+    StoreColumns(d, Clamp(acc[0][v], low, high), c.data + n + v * lanes,
+                 v + 1 == kN ? last : lanes);
+  }
+}
+
+template <size_t kN>
+void RunVectorOf(size_t vectors, const float* a, size_t depth, const GemmRight& b,
+                 const GemmResult& c, size_t n, size_t last) {
+  if (vectors == kN) return RunVector<kN>(a, depth, b, c, n, last);
+  if constexpr (kN > 1) RunVectorOf<kN - 1>(vectors, a, depth, b, c, n, last);
+}
+
 // One block of C for one range of k: `taps` of them from first_tap, elements [r_begin, r_begin +
 // run) of each.
 void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin, size_t run,
@@ -236,7 +312,9 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
     const size_t columns = std::min(kVectors * lanes, block.n_end - n);
     const size_t vectors = (columns + lanes - 1) / lanes;
     t.last = columns - (vectors - 1) * lanes;
+    const bool dense = b.packed && block.a->k_step == 1;
     const bool partial = t.last < lanes && !b.packed;
+    const Form form = dense ? Form::kPacked : partial ? Form::kPartial : Form::kStrided;
     for (size_t v = 0; v < vectors; ++v) {
       const size_t column = n + v * lanes;
       t.columns[v] = b.data + column / kGemmPanel * b.panel_stride + column % kGemmPanel +
@@ -244,17 +322,29 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
     }
     t.bias = block.c->bias == nullptr ? nullptr : block.c->bias + n;
     RowCursor cursor(*block.a, block.m_begin);
-    for (size_t m = block.m_begin; m < block.m_end; m += kRows) {
-      const size_t rows = std::min(kRows, block.m_end - m);
+    size_t rows = 0;
+    for (size_t m = block.m_begin; m < block.m_end; m += rows) {
+      rows = RowsOfTile(block.m_end - m);
       for (size_t i = 0; i < rows; ++i) t.rows[i] = cursor.Next();
       t.c = block.c->data + m * block.c->stride + n;
-      tiles.run[rows - 1][vectors - 1][partial ? 1 : 0](t);
+      tiles.run[rows - 1][vectors - 1][static_cast<size_t>(form)](t);
     }
   }
 }
 
 void RunBlock(const GemmLeft& a, const GemmRight& b, const GemmResult& c, size_t m_begin,
               size_t m_end, size_t n_begin, size_t n_end) {
+  const bool plain = a.taps == nullptr && a.k_step == 1 && b.packed && !c.accumulate;
+  if (m_begin == 0 && m_end == 1 && plain) {
+    const size_t lanes = hn::Lanes(D());
+    for (size_t n = n_begin; n < n_end; n += kVectorSums * lanes) {
+      const size_t columns = std::min(kVectorSums * lanes, n_end - n);
+      const size_t vectors = (columns + lanes - 1) / lanes;
+      RunVectorOf<kVectorSums>(vectors, a.data, a.depth(), b, c, n,
+                               columns - (vectors - 1) * lanes);
+    }
+    return;
+  }
   const Block block{&a, &b, &c, m_begin, m_end, n_begin, n_end};
   if (a.depth() == 0 || a.run > kDepthBlock) {
     for (size_t tap = 0; tap < a.num_taps; ++tap) {

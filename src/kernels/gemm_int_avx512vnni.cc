@@ -12,8 +12,11 @@ namespace {
 
 constexpr size_t kRows = 8;
 
+template <bool kFlip>
 struct Bytes {
-  static inline __m512i Left(__m512i a, __m512i flip) { return _mm512_xor_si512(a, flip); }
+  static inline __m512i Left(__m512i a, __m512i flip) {
+    return kFlip ? _mm512_xor_si512(a, flip) : a;
+  }
   static inline __m512i Dot(__m512i sum, __m512i a, __m512i b) {
     return _mm512_dpbusd_epi32(sum, a, b);
   }
@@ -103,7 +106,7 @@ void Run(const IntTile& t, size_t first) {
 template <class Op, size_t kN>
 void RunRows(const IntTile& t) {
   size_t m = 0;
-  for (; m + kRows <= t.num_rows; m += kRows) Run<Op, kRows, kN, 1>(t, m);
+  for (; m + kRows <= t.num_rows; m += kRows) Run<Op, kRows, kN, 2 / kN>(t, m);
   switch (t.num_rows - m) {
     case 1:
       return Run<Op, 1, kN, 8 / kN>(t, m);
@@ -127,7 +130,11 @@ void RunRows(const IntTile& t) {
 }  // namespace
 
 void IntTileS8Avx512Vnni(const IntTile& t) {
-  t.num_panels == 2 ? RunRows<Bytes, 2>(t) : RunRows<Bytes, 1>(t);
+  if (t.flip != 0) {
+    t.num_panels == 2 ? RunRows<Bytes<true>, 2>(t) : RunRows<Bytes<true>, 1>(t);
+  } else {
+    t.num_panels == 2 ? RunRows<Bytes<false>, 2>(t) : RunRows<Bytes<false>, 1>(t);
+  }
 }
 void IntTileS16Avx512Vnni(const IntTile& t) {
   t.num_panels == 2 ? RunRows<Pairs, 2>(t) : RunRows<Pairs, 1>(t);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include "base/fixed_point.h"
 #include "kernels/int_tile.h"
@@ -105,39 +107,118 @@ using hwy::HWY_NAMESPACE::Lanes;
 using D64 = hn::RepartitionToWide<D32>;
 using V64 = hn::Vec<D64>;
 
-// The first `count` numbers of a vector; T is the output's type.
+// The first `count` numbers of a vector; T is the output's type. Copies have constant sizes: a call
+// would put every constant of the loop around it on the stack.
 template <typename T>
-HWY_INLINE void StoreCount(hn::Vec<hn::Rebind<T, D32> > v, T* to, size_t count) {
+HWY_INLINE void StorePart(hn::Vec<hn::Rebind<T, D32> > v, T* to, size_t count) {
   const hn::Rebind<T, D32> d;
-  if (count == Lanes(d)) return hn::StoreU(v, d, to);
   HWY_ALIGN T lanes[kIntPanel];
   hn::Store(v, d, lanes);
   const T* from = lanes;
-  for (size_t step : {size_t{8}, size_t{4}, size_t{2}, size_t{1}}) {
-    if ((count & step) == 0) continue;
-    std::memcpy(to, from, step * sizeof(T));
-    to += step;
-    from += step;
+  if ((count & 8) != 0) {
+    std::memcpy(to, from, 8 * sizeof(T));
+    to += 8;
+    from += 8;
+  }
+  if ((count & 4) != 0) {
+    std::memcpy(to, from, 4 * sizeof(T));
+    to += 4;
+    from += 4;
+  }
+  if ((count & 2) != 0) {
+    std::memcpy(to, from, 2 * sizeof(T));
+    to += 2;
+    from += 2;
+  }
+  if ((count & 1) != 0) *to = *from;
+}
+
+#if HWY_TARGET == HWY_AVX3
+// Four rows of 16 bytes: two packs and one permutation for all of them where each row alone takes
+// three. Saturates.
+template <typename Out>
+HWY_INLINE void StoreFourRows(const V32* x, Out* to, size_t stride) {
+  const __m512i low = _mm512_packs_epi32(x[0].raw, x[1].raw);
+  const __m512i high = _mm512_packs_epi32(x[2].raw, x[3].raw);
+  const __m512i packed =
+      std::is_same_v<Out, int8_t> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i rows = _mm512_permutexvar_epi32(order, packed);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(rows));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + stride), _mm512_extracti32x4_epi32(rows, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * stride), _mm512_extracti32x4_epi32(rows, 2));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * stride), _mm512_extracti32x4_epi32(rows, 3));
+}
+#endif
+
+// One vector of columns in all rows. kClamp: the limits are narrower than the type's.
+template <typename Step, typename Out, bool kClamp>
+HWY_INLINE void ForFullRows(const Step& step, const IntStage& s, size_t rows, const int32_t* from,
+                            Out* to) {
+  const D32 d;
+  const hn::Rebind<Out, D32> d_out;
+  const V32 low = hn::Set(d, s.low), high = hn::Set(d, s.high);
+  const size_t stride = s.stride;
+  const auto value = [&](const int32_t* p) HWY_ATTR {
+    const V32 x = step.Apply(hn::LoadU(d, p));
+    return kClamp ? hn::Min(hn::Max(x, low), high) : x;
+  };
+  size_t r = 0;
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sizeof(Out) == 1) {
+    for (; r + 4 <= rows; r += 4, from += 4 * kIntTileColumns, to += 4 * stride) {
+      const V32 x[4] = {value(from), value(from + kIntTileColumns),
+                        value(from + 2 * kIntTileColumns), value(from + 3 * kIntTileColumns)};
+      StoreFourRows(x, to, stride);
+    }
+  }
+#endif
+  for (; r < rows; ++r, from += kIntTileColumns, to += stride) {
+    hn::StoreU(hn::DemoteTo(d_out, value(from)), d_out, to);
   }
 }
 
-// For each vector of columns prepares `Step(part, column)` and applies it to all rows, so that the
+template <typename Step, typename Out>
+HWY_INLINE void ForPartRows(const Step& step, const IntStage& s, size_t rows, size_t count,
+                            const int32_t* from, Out* to) {
+  const D32 d;
+  const hn::Rebind<Out, D32> d_out;
+  const V32 low = hn::Set(d, s.low), high = hn::Set(d, s.high);
+  const size_t stride = s.stride;
+  for (size_t r = 0; r < rows; ++r, from += kIntTileColumns, to += stride) {
+    const V32 x = hn::Min(hn::Max(step.Apply(hn::LoadU(d, from)), low), high);
+    StorePart<Out>(hn::DemoteTo(d_out, x), to, count);
+  }
+}
+
+// For each vector of columns prepares `Step(stage, column)` and applies it to all rows, so that the
 // columns' constants stay in registers.
 template <typename Step, typename Out>
-HWY_INLINE void ForRows(const Part& p, const int32_t* sums) {
+void ForRows(const Part& p, const int32_t* sums) {
   const D32 d;
-  const auto low = hn::Set(d, p.s.low), high = hn::Set(d, p.s.high);
+  const bool clamp =
+      p.s.low > std::numeric_limits<Out>::min() || p.s.high < std::numeric_limits<Out>::max();
   for (size_t c = 0; c < p.columns; c += Lanes(d)) {
     const Step step(p.s, p.n + c);
-    const size_t count = std::min(Lanes(d), p.columns - c);
-    const int32_t* from = sums + c;
     Out* to = p.At<Out>(0, c);
-    const hn::Rebind<Out, D32> d_out;
-    for (size_t r = 0; r < p.rows; ++r, from += kIntTileColumns, to += p.s.stride) {
-      const V32 x = hn::Min(hn::Max(step.Apply(hn::LoadU(d, from)), low), high);
-      StoreCount<Out>(hn::DemoteTo(d_out, x), to, count);
+    if (p.columns - c < Lanes(d)) {
+      ForPartRows<Step, Out>(step, p.s, p.rows, p.columns - c, sums + c, to);
+    } else if (clamp) {
+      ForFullRows<Step, Out, true>(step, p.s, p.rows, sums + c, to);
+    } else {
+      ForFullRows<Step, Out, false>(step, p.s, p.rows, sums + c, to);
     }
   }
+}
+
+// The even and odd lanes of unsigned 32-bit numbers, in 64 bits.
+HWY_INLINE V64 EvenLanes(V32 v) {
+  const D64 d;
+  return hn::And(hn::BitCast(d, v), hn::Set(d, int64_t{0xffffffff}));
+}
+HWY_INLINE V64 OddLanes(V32 v) {
+  const hn::RebindToUnsigned<D64> du;
+  return hn::BitCast(D64(), hn::ShiftRight<32>(hn::BitCast(du, v)));
 }
 
 // kFixed for any multiplier.
@@ -198,15 +279,37 @@ struct WideParts {
   }
 };
 
-// The even and odd lanes of unsigned 32-bit numbers, in 64 bits.
-HWY_INLINE V64 EvenLanes(V32 v) {
-  const D64 d;
-  return hn::And(hn::BitCast(d, v), hn::Set(d, int64_t{0xffffffff}));
-}
-HWY_INLINE V64 OddLanes(V32 v) {
-  const hn::RebindToUnsigned<D64> du;
-  return hn::BitCast(D64(), hn::ShiftRight<32>(hn::BitCast(du, v)));
-}
+#if HWY_TARGET == HWY_AVX3
+// kFixed where IntStage::bounded holds and no result is below the zero point (ReLU): ties of
+// negative numbers do not matter then, and both roundings are one addition and one 64-bit shift.
+// Odd lanes are shifted by 32 less, which leaves them in place.
+struct ReluStep {
+  V32 multiplier, odd_multiplier;
+  V64 even_add, odd_add, even_shift, odd_shift;
+
+  HWY_INLINE ReluStep(const IntStage& s, size_t n) {
+    const D32 d;
+    const D64 d64;
+    multiplier = hn::LoadU(d, s.multiplier + n);
+    odd_multiplier = hn::DupOdd(multiplier);
+    const V32 right = hn::LoadU(d, s.right_shift + n);
+    const V64 nudge = hn::Set(d64, int64_t{1} << 30), one = hn::Set(d64, 1);
+    const V64 zero = hn::Set(d64, 2 * int64_t{s.zero_point} + 1);
+    const V64 even = EvenLanes(right), odd = OddLanes(right);
+    even_shift = hn::Add(even, hn::Set(d64, 31));
+    odd_shift = hn::Sub(odd, one);
+    even_add = hn::Add(nudge, hn::Shl(zero, hn::Add(even, hn::Set(d64, 30))));
+    odd_add = hn::Add(nudge, hn::Shl(zero, hn::Add(odd, hn::Set(d64, 30))));
+  }
+  HWY_INLINE V32 Apply(V32 x) const {
+    const D32 d;
+    const V64 even = hn::Shr(hn::Add(hn::MulEven(x, multiplier), even_add), even_shift);
+    const V64 odd =
+        hn::Shr(hn::Add(hn::MulEven(hn::DupOdd(x), odd_multiplier), odd_add), odd_shift);
+    return hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, even));
+  }
+};
+#endif
 
 // kWide where the sums with their bias fit 32 bits.
 struct WideStep {
@@ -259,35 +362,53 @@ struct DoubleStep {
   }
 };
 
-void RunFloat(const Part& p, const int32_t* sums) {
+// Rows [begin, end) that share a row scale: what does not change from row to row is made once for
+// every vector of columns.
+void RunFloatRows(const Part& p, size_t begin, size_t end, const int32_t* sums) {
   const D32 d;
   const hn::Rebind<float, D32> df;
   const IntStage& s = p.s;
+  const size_t row = (p.m + begin) / s.positions, stride = s.stride;
   const auto low = hn::Set(df, s.float_low), high = hn::Set(df, s.float_high);
-  for (size_t r = 0; r < p.rows; ++r) {
-    const size_t row = s.positions == 1 ? p.m + r : (p.m + r) / s.positions;
-    const auto row_scale = hn::Set(df, s.row_scale[row]);
-    const int32_t zero = s.row_zero == nullptr ? 0 : s.row_zero[row];
-    for (size_t c = 0; c < p.columns; c += Lanes(d)) {
-      const size_t n = p.n + c;
-      V32 x = hn::LoadU(d, sums + r * kIntTileColumns + c);
-      if (zero != 0) {
-        x = hn::Sub(x, hn::Mul(hn::Set(d, zero), hn::LoadU(d, s.column_sum + n)));
-      }
-      auto value = hn::ConvertTo(df, x);
-      if (s.column_scale == nullptr) {
-        value = hn::Mul(value, row_scale);
-      } else if (s.columns_first) {
-        value = hn::Mul(hn::Mul(value, hn::LoadU(df, s.column_scale + n)), row_scale);
-      } else {
-        value = hn::Mul(value, hn::Mul(hn::LoadU(df, s.column_scale + n), row_scale));
-      }
-      if (s.bias != nullptr) value = hn::Add(value, hn::LoadU(df, s.bias + n));
-      // Max and Min would lose a NaN on some instruction sets.
+  const auto row_scale = hn::Set(df, s.row_scale[row]);
+  const V32 zero = hn::Set(d, s.row_zero == nullptr ? 0 : s.row_zero[row]);
+  const bool twice = s.column_scale != nullptr && s.columns_first, has_bias = s.bias != nullptr;
+  for (size_t c = 0; c < p.columns; c += Lanes(d)) {
+    const size_t n = p.n + c, count = std::min(Lanes(d), p.columns - c);
+    const V32 correction = hn::Mul(zero, hn::LoadU(d, s.column_sum + n));
+    auto scale = row_scale;
+    if (s.column_scale != nullptr) {
+      scale = hn::LoadU(df, s.column_scale + n);
+      if (!twice) scale = hn::Mul(scale, row_scale);
+    }
+    const auto bias = has_bias ? hn::LoadU(df, s.bias + n) : hn::Zero(df);
+    const int32_t* from = sums + begin * kIntTileColumns + c;
+    float* to = p.At<float>(begin, c);
+    for (size_t r = begin; r < end; ++r, from += kIntTileColumns, to += stride) {
+      auto value = hn::Mul(hn::ConvertTo(df, hn::Sub(hn::LoadU(d, from), correction)), scale);
+      if (twice) value = hn::Mul(value, row_scale);
+      if (has_bias) value = hn::Add(value, bias);
+#if HWY_ARCH_X86  // NaN stays NaN: x86 takes the second operand
+      value = hn::Min(high, hn::Max(low, value));
+#else
       value = hn::IfThenElse(hn::Lt(value, low), low, value);
       value = hn::IfThenElse(hn::Gt(value, high), high, value);
-      StoreCount<float>(value, p.At<float>(r, c), std::min(Lanes(d), p.columns - c));
+#endif
+      if (count == Lanes(d)) {
+        hn::StoreU(value, df, to);
+      } else {
+        StorePart<float>(value, to, count);
+      }
     }
+  }
+}
+
+void RunFloat(const Part& p, const int32_t* sums) {
+  for (size_t r = 0; r < p.rows;) {
+    const size_t rest = p.s.positions - (p.m + r) % p.s.positions;
+    const size_t end = r + std::min(rest, p.rows - r);
+    RunFloatRows(p, r, end, sums);
+    r = end;
   }
 }
 
@@ -295,6 +416,9 @@ template <typename Out>
 void RunInteger(const Part& p, const int32_t* sums) {
   switch (p.s.kind) {
     case IntStage::Kind::kFixed:
+#if HWY_TARGET == HWY_AVX3
+      if (p.s.bounded && p.s.low >= p.s.zero_point) return ForRows<ReluStep, Out>(p, sums);
+#endif
       return p.s.bounded ? ForRows<BoundedStep, Out>(p, sums) : ForRows<FixedStep, Out>(p, sums);
     case IntStage::Kind::kWide:
       return ForRows<WideStep, Out>(p, sums);

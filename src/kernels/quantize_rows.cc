@@ -24,21 +24,34 @@ struct Range {
   bool finite;
 };
 
-// The least and the greatest of `start` and the values.
+// The least and the greatest of `start` and the values. Four at a time: each step waits for the
+// one before.
 Range FindRange(const float* values, size_t count, float start) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  auto low = hn::Set(d, start), high = low, odd = hn::Zero(d);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto x = hn::LoadU(d, values + i);
-    low = hn::Min(low, x);
-    high = hn::Max(high, x);
-    // Zero, or NaN for what is infinite or no number.
-    odd = hn::Add(odd, hn::Sub(x, x));
+  const auto first = hn::Set(d, start);
+  hn::Vec<D> low[4], high[4], odd[4];
+#pragma GCC unroll 4
+  for (size_t v = 0; v < 4; ++v) {
+    low[v] = high[v] = first;
+    odd[v] = hn::Zero(d);
   }
-  Range r{hn::GetLane(hn::MinOfLanes(d, low)), hn::GetLane(hn::MaxOfLanes(d, high)), true};
-  r.finite = hn::GetLane(hn::SumOfLanes(d, odd)) == 0.0f;
+  size_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; ++v) {
+      const auto x = hn::LoadU(d, values + i + v * lanes);
+      low[v] = hn::Min(low[v], x);
+      high[v] = hn::Max(high[v], x);
+      // Zero, or NaN for what is infinite or no number.
+      odd[v] = hn::Add(odd[v], hn::Sub(x, x));
+    }
+  }
+  const auto least = hn::Min(hn::Min(low[0], low[1]), hn::Min(low[2], low[3]));
+  const auto most = hn::Max(hn::Max(high[0], high[1]), hn::Max(high[2], high[3]));
+  const auto none = hn::Add(hn::Add(odd[0], odd[1]), hn::Add(odd[2], odd[3]));
+  Range r{hn::GetLane(hn::MinOfLanes(d, least)), hn::GetLane(hn::MaxOfLanes(d, most)), true};
+  r.finite = hn::GetLane(hn::SumOfLanes(d, none)) == 0.0f;
   for (; i < count; ++i) {
     r.low = std::min(r.low, values[i]);
     r.high = std::max(r.high, values[i]);
@@ -53,15 +66,32 @@ void Scale(const float* values, size_t count, float inverse, int32_t zero, int32
            int8_t* quantized) {
   const D d;
   const hn::RebindToSigned<D> di;
-  const hn::Rebind<int8_t, D> d8;
   const size_t lanes = hn::Lanes(d);
   const auto factor = hn::Set(d, inverse), half = hn::Set(d, 0.49999997f);
-  const auto add = hn::Set(di, zero), least = hn::Set(di, low), most = hn::Set(di, 127);
+  const auto add = hn::Set(di, zero);
+  const auto round = [&](const float* from) HWY_ATTR {
+    const auto x = hn::Mul(hn::LoadU(d, from), factor);
+    return hn::Add(hn::ConvertTo(di, hn::Add(x, hn::CopySignToAbs(half, x))), add);
+  };
   size_t i = 0;
+#if HWY_TARGET == HWY_AVX3
+  // The packs saturate, and one permutation puts 64 numbers in order.
+  const __m512i least = _mm512_set1_epi8(static_cast<char>(low));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    const __m512i low_half =
+        _mm512_packs_epi32(round(values + i).raw, round(values + i + lanes).raw);
+    const __m512i high_half =
+        _mm512_packs_epi32(round(values + i + 2 * lanes).raw, round(values + i + 3 * lanes).raw);
+    const __m512i packed = _mm512_max_epi8(_mm512_packs_epi16(low_half, high_half), least);
+    _mm512_storeu_si512(quantized + i, _mm512_permutexvar_epi32(order, packed));
+  }
+#endif
+  const hn::Rebind<int8_t, D> d8;
+  const auto lowest = hn::Set(di, low), most = hn::Set(di, 127);
   for (; i + lanes <= count; i += lanes) {
-    const auto x = hn::Mul(hn::LoadU(d, values + i), factor);
-    const auto q = hn::Add(hn::ConvertTo(di, hn::Add(x, hn::CopySignToAbs(half, x))), add);
-    hn::StoreU(hn::DemoteTo(d8, hn::Min(hn::Max(q, least), most)), d8, quantized + i);
+    const auto q = hn::Min(hn::Max(round(values + i), lowest), most);
+    hn::StoreU(hn::DemoteTo(d8, q), d8, quantized + i);
   }
   for (; i < count; ++i) {
     const int32_t q = RoundToInt32(std::round(values[i] * inverse)) + zero;

@@ -181,6 +181,43 @@ Kernel PlainKernel(std::shared_ptr<const State> s) {
   return kernel;
 }
 
+// The left operand `a` (rows x depth; stored depth x rows with `turned`) and the right one (depth x
+// units; turned: units x depth, packed first to `scratch`).
+GemmLeft LeftMatrix(const float* a, bool turned, size_t rows, size_t depth) {
+  return turned ? GemmLeft::Transposed(a, depth, rows) : GemmLeft::RowMajor(a, depth, depth);
+}
+GemmRight RightMatrix(const float* b, bool turned, size_t depth, size_t units, float* scratch) {
+  if (!turned) return GemmRight::RowMajor(b, units);
+  PackTransposed(b, depth, units, depth, scratch);
+  return GemmRight::Packed(scratch, depth);
+}
+
+// float32 through the GEMM. Scratch: one packed right matrix, where they are stored turned.
+Kernel ProductKernel(std::shared_ptr<const State> s) {
+  const Sizes& z = s->sizes;
+  const size_t rows = z.rows, depth = z.depth, units = z.units;
+  Kernel kernel;
+  if (z.adj_y) kernel.scratch_bytes = PackedFloats(depth, units) * sizeof(float);
+  kernel.run = [s, rows, depth, units](const RunArgs& args) {
+    const Sizes& sizes = s->sizes;
+    auto* scratch = reinterpret_cast<float*>(args.scratch);
+    GemmRight right;
+    for (size_t i = 0; i < sizes.left_index.size(); ++i) {
+      const float* a = args.in<float>(0) + sizes.left_index[i] * rows * depth;
+      const float* b = args.in<float>(1) + sizes.right_index[i] * depth * units;
+      if (i == 0 || sizes.right_index[i] != sizes.right_index[i - 1]) {
+        right = RightMatrix(b, sizes.adj_y, depth, units, scratch);
+      }
+      GemmResult out;
+      out.data = args.out<float>(0) + i * rows * units;
+      out.stride = units;
+      GemmF32(rows, units, LeftMatrix(a, sizes.adj_x, rows, depth), right, out, args.threads);
+    }
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
 // Float left operand, int8 right one: each row is quantized by itself. Scratch after the operands:
 // zero points and scales of the output's rows, then the quantized rows.
 Kernel HybridKernel(std::shared_ptr<const State> s) {
@@ -247,6 +284,10 @@ absl::Status PrepareInteger(const PrepareArgs& args, State* s) {
 absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, std::shared_ptr<State> s) {
   const TensorType x = args.in(0).type, y = args.in(1).type, out = args.out(0).type;
   if (x == schema::TensorType_FLOAT32 && y == x && out == x) {
+    if (args.mode == KernelMode::kBest) {
+      s->left_bytes = s->right_bytes = 0;
+      return ProductKernel(s);
+    }
     return PlainKernel<float, float, float>(s);
   }
   if (x == schema::TensorType_FLOAT32 && y == schema::TensorType_INT8 && out == x) {
@@ -289,17 +330,6 @@ absl::StatusOr<Kernel> PrepareBatchMatMul(const PrepareArgs& args) {
   kernel.scratch_bytes += s->left_bytes + s->right_bytes;
   kernel.name = MatrixKernelName(args, 0, 1, "batch_matmul");
   return kernel;
-}
-
-// The left operand `a` (rows x depth; stored depth x rows with `turned`) and the right one (depth x
-// units; turned: units x depth, packed first to `scratch`).
-GemmLeft LeftMatrix(const float* a, bool turned, size_t rows, size_t depth) {
-  return turned ? GemmLeft::Transposed(a, depth, rows) : GemmLeft::RowMajor(a, depth, depth);
-}
-GemmRight RightMatrix(const float* b, bool turned, size_t depth, size_t units, float* scratch) {
-  if (!turned) return GemmRight::RowMajor(b, units);
-  PackTransposed(b, depth, units, depth, scratch);
-  return GemmRight::Packed(scratch, depth);
 }
 
 // out (stored rows x columns, or columns x rows with `turned`) += a * b. A turned result is the

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "kernels/aligned.h"
 #include "kernels/conv_f32.h"
 #include "kernels/depthwise.h"
 #include "kernels/gradient/conv_f32.h"
@@ -130,7 +131,7 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
 
 // The GEMM. Constant weights are packed here, others at every run.
 Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
-  auto packed = std::make_shared<std::vector<float>>();
+  auto packed = std::make_shared<AlignedVector<float>>();
   if (weights != nullptr) {
     packed->resize(PackedConvFloats(s->g));
     PackConvF32(s->g, weights, packed->data());

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "kernels/aligned.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/quantize_rows.h"
@@ -168,7 +169,7 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
 Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
   const auto depth = static_cast<size_t>(s->sizes.depth);
   const auto units = static_cast<size_t>(s->sizes.units);
-  auto packed = std::make_shared<std::vector<float>>();
+  auto packed = std::make_shared<AlignedVector<float>>();
   if (weights != nullptr) {
     packed->resize(PackedFloats(depth, units));
     PackTransposed(weights, depth, units, depth, packed->data());

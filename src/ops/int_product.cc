@@ -5,6 +5,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/copy_int.h"
+
 namespace litesmith {
 namespace {
 
