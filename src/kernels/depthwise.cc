@@ -50,57 +50,6 @@ HWY_INLINE hn::Vec<D> LoadCount(D d, const T* p, size_t count) {
   return hn::Load(d, lanes);
 }
 
-// Channels [c, c + count) of one position in float, count <= Lanes.
-template <bool kShared, class D = hn::ScalableTag<float>>
-HWY_INLINE void FloatChannels(const ConvGeometry& g, const Window<float>& w, const float* weights,
-                              const DepthwiseF32Output& out, size_t c, size_t count, float* to) {
-  const D d;
-  auto sum = out.bias == nullptr ? hn::Zero(d) : LoadCount(d, out.bias + c, count);
-  for (int32_t fy = w.y.begin; fy < w.y.end; ++fy) {
-    const float* row = w.image + size_t(w.y.origin + int64_t(fy) * g.dilation_h) * g.in_w * g.in_c;
-    for (int32_t fx = w.x.begin; fx < w.x.end; ++fx) {
-      const float* x = row + size_t(w.x.origin + int64_t(fx) * g.dilation_w) * g.in_c;
-      const float* by = weights + (size_t(fy) * g.filter_w + fx) * g.out_c + c;
-      const auto from = kShared ? hn::Set(d, *x) : LoadCount(d, x + c, count);
-      sum = hn::MulAdd(from, LoadCount(d, by, count), sum);
-    }
-  }
-  // Max and Min would lose a NaN on some instruction sets.
-  const auto low = hn::Set(d, out.low), high = hn::Set(d, out.high);
-  sum = hn::IfThenElse(hn::Lt(sum, low), low, sum);
-  sum = hn::IfThenElse(hn::Gt(sum, high), high, sum);
-  if (count == hn::Lanes(d)) {
-    hn::StoreU(sum, d, to + c);
-    return;
-  }
-  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(sum, d, lanes);
-  for (size_t i = 0; i < count; ++i) to[c + i] = lanes[i];
-}
-
-// Output rows [begin, end) of batches * out_h.
-void FloatRows(const ConvGeometry& g, const float* input, const float* weights,
-               const DepthwiseF32Output& out, size_t begin, size_t end) {
-  const size_t lanes = hn::Lanes(hn::ScalableTag<float>()), channels = g.out_c;
-  for (size_t row = begin; row < end; ++row) {
-    const Reach y(int64_t(row % g.out_h) * g.stride_h - g.pad_h, g.filter_h, g.dilation_h, g.in_h);
-    const float* image = input + row / g.out_h * g.in_h * g.in_w * g.in_c;
-    for (int32_t out_x = 0; out_x < g.out_w; ++out_x) {
-      const Reach x(int64_t(out_x) * g.stride_w - g.pad_w, g.filter_w, g.dilation_w, g.in_w);
-      const Window<float> w{y, x, image};
-      float* to = out.data + (row * g.out_w + out_x) * channels;
-      for (size_t c = 0; c < channels; c += lanes) {
-        const size_t count = std::min(lanes, channels - c);
-        if (g.in_c == 1) {
-          FloatChannels<true>(g, w, weights, out, c, count, to);
-        } else {
-          FloatChannels<false>(g, w, weights, out, c, count, to);
-        }
-      }
-    }
-  }
-}
-
 #if HWY_TARGET == HWY_SCALAR
 constexpr size_t kIntegerLanes = 1;
 #else
@@ -209,7 +158,6 @@ HWY_AFTER_NAMESPACE();
 namespace litesmith {
 namespace {
 
-HWY_EXPORT(FloatRows);
 HWY_EXPORT(Int8Rows);
 HWY_EXPORT(Uint8Rows);
 HWY_EXPORT(Int16Rows);
@@ -229,13 +177,6 @@ bool HasDepthwise(const reference::ConvGeometry& g) { return g.out_c == g.in_c |
 bool HasWideDepthwise(const reference::ConvGeometry& g) {
   // 2^15 * 2^7 * 255 < 2^31.
   return int64_t{g.filter_h} * g.filter_w <= 255;
-}
-
-void DepthwiseF32(const reference::ConvGeometry& g, const float* input, const float* weights,
-                  const DepthwiseF32Output& out, ThreadPool* threads) {
-  const auto run = HWY_DYNAMIC_DISPATCH(FloatRows);
-  ForRows(
-      g, [&](size_t begin, size_t end) { run(g, input, weights, out, begin, end); }, threads);
 }
 
 template <typename In>

@@ -1,8 +1,9 @@
 #ifndef LITESMITH_KERNELS_DEPTHWISE_H_
 #define LITESMITH_KERNELS_DEPTHWISE_H_
 
-// DEPTHWISE_CONV_2D by vectors of channels, for out_c == in_c or in_c == 1. Float agrees with
-// kernels/reference/conv.h to rounding, integers bit for bit. Nothing here allocates.
+// DEPTHWISE_CONV_2D in integers for what kernels/depthwise_s16.h leaves: few channels, factors of a
+// half and more. By vectors of channels, for out_c == in_c or in_c == 1; kernels/reference/conv.h's
+// bits. Nothing here allocates.
 
 #include <cstddef>
 #include <cstdint>
@@ -14,14 +15,6 @@
 namespace litesmith {
 
 bool HasDepthwise(const reference::ConvGeometry& g);
-
-struct DepthwiseF32Output {
-  const float* bias = nullptr;  // may be null
-  float low = 0.0f, high = 0.0f;
-  float* data = nullptr;
-};
-void DepthwiseF32(const reference::ConvGeometry& g, const float* input, const float* weights,
-                  const DepthwiseF32Output& out, ThreadPool* threads);
 
 // Weights 1HWO with their zero point taken off. In is int8_t, uint8_t or int16_t. `out` sees rows =
 // output positions and columns = channels; its per-channel arrays have out_c + kGemmS16Panel

@@ -10,6 +10,7 @@
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/fast_depthwise.h"
 #include "ops/fast_integer.h"
 #include "ops/gradient.h"
 #include "ops/int_product.h"
@@ -150,17 +151,6 @@ Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
     const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
                             false};
     ConvF32(s->g, args.in<float>(0), panels, out, args.scratch, args.threads);
-    return absl::OkStatus();
-  };
-  return kernel;
-}
-
-Kernel DepthwiseFloatKernel(std::shared_ptr<const State> s) {
-  Kernel kernel;
-  kernel.run = [s](const RunArgs& args) {
-    const DepthwiseF32Output out{args.in<float>(2), s->range.low, s->range.high,
-                                 args.out<float>(0)};
-    DepthwiseF32(s->g, args.in<float>(0), args.in<float>(1), out, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -364,10 +354,6 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
     if (args.mode == KernelMode::kBest && state->kind == Kind::kFull && ConvF32Fits(state->g)) {
       return PackedFloatKernel(state, args.in(1).As<float>());
     }
-    if (args.mode == KernelMode::kBest && state->kind == Kind::kDepthwise &&
-        HasDepthwise(state->g)) {
-      return DepthwiseFloatKernel(state);
-    }
     return FloatKernel(state);
   }
   if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {
@@ -419,7 +405,11 @@ absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
   if (args.out(0).type != schema::TensorType_FLOAT32) {
     LS_ASSIGN_OR_RETURN(s.limits, QuantizedActivationRange(activation, args.out(0)));
   }
+  const ConvGeometry g = s.g;
+  const FloatRange range = s.range;
+  const IntRange limits = s.limits;
   LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, std::move(s)));
+  if (depthwise) LS_RETURN_IF_ERROR(UseFastDepthwise(args, g, range, limits, &kernel));
   kernel.name = MatrixKernelName(args, 0, 1, depthwise ? "depthwise_conv_2d" : "conv_2d");
   return kernel;
 }
