@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <type_traits>
 
 #include "kernels/gradient/elementwise_f32.h"
 #include "ops/elementwise.h"
@@ -39,11 +41,31 @@ absl::StatusOr<Kernel> Plain(const PrepareArgs& args, schema::ActivationFunction
       std::isinf(range.low) ? std::numeric_limits<T>::lowest() : static_cast<T>(range.low);
   const T high =
       std::isinf(range.high) ? std::numeric_limits<T>::max() : static_cast<T>(range.high);
+  if constexpr (std::is_same_v<T, float>) {
+    if (args.mode == KernelMode::kBest) {
+      constexpr RowOp kOp = op == Op::kAdd   ? RowOp::kAdd
+                            : op == Op::kSub ? RowOp::kSub
+                                             : RowOp::kMul;
+      return BinaryRowKernel<float>(
+          args, [low, high](const float* a, const float* b, const RowSteps& steps, float* out) {
+            FloatRow(kOp, a, b, steps, low, high, out);
+          });
+    }
+  }
   return BinaryKernel<T, T>(args, [low, high](T a, T b) {
     if constexpr (op == Op::kAdd) return reference::Clamp(reference::WrappingAdd(a, b), low, high);
     if constexpr (op == Op::kSub) return reference::Clamp(reference::WrappingSub(a, b), low, high);
     return reference::Clamp(reference::WrappingMul(a, b), low, high);
   });
+}
+
+// The vector code where the mode asks for it and it is exact, else the reference's function.
+template <typename T, typename F, typename Rows>
+absl::StatusOr<Kernel> BestRows(const PrepareArgs& args, const F& f,
+                                const std::optional<Rows>& rows) {
+  if (args.mode != KernelMode::kBest || !rows.has_value()) return BinaryKernel<T, T>(args, f);
+  return BinaryRowKernel<T>(args, [rows = *rows](const T* a, const T* b, const RowSteps& steps,
+                                                 T* out) { rows.Run(a, b, steps, out); });
 }
 
 template <typename T>
@@ -62,7 +84,7 @@ absl::StatusOr<Kernel> QuantizedSumKernel(const PrepareArgs& args, IntRange rang
   f.low = range.low;
   f.high = range.high;
   f.subtract = subtract;
-  return BinaryKernel<T, T>(args, f);
+  return BestRows<T>(args, f, SumRow::Make<T>(f));
 }
 
 // log2 of a scale that is a power of two within float's precision of the logarithm, as TFLite
@@ -106,7 +128,7 @@ absl::StatusOr<Kernel> QuantizedProductKernel(const PrepareArgs& args, IntRange 
   f.out = QuantizeMultiplier(a.scale() * b.scale() / out.scale());  // in float, as TFLite
   f.low = range.low;
   f.high = range.high;
-  return BinaryKernel<T, T>(args, f);
+  return BestRows<T>(args, f, ProductRow::Make<T>(f));
 }
 
 template <typename Out>

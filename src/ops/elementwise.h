@@ -9,6 +9,7 @@
 #include <limits>
 #include <string>
 
+#include "kernels/elementwise_rows.h"
 #include "kernels/reference/broadcast.h"
 #include "ops/op.h"
 #include "ops/op_support.h"
@@ -125,6 +126,60 @@ absl::StatusOr<Kernel> BinaryKernel(const PrepareArgs& args, const F& f) {
       const size_t per_unit = nest.loops <= 1 ? 1 : static_cast<size_t>(nest.size[0]);
       run.threads->ParallelFor(units, std::max<size_t>(1, kElementGrain / per_unit),
                                std::ref(body));
+    }
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// The same for rows in vectors: row(a, b, steps, out) as kernels/elementwise_rows.h has them.
+template <typename T, typename Row>
+absl::StatusOr<Kernel> BinaryRowKernel(const PrepareArgs& args, const Row& row) {
+  LS_ASSIGN_OR_RETURN(const reference::LoopNest<2> nest, BinaryNest(args));
+  Kernel kernel;
+  kernel.name = KernelName(args);
+  if (args.in(0).shape == args.out(0).shape) kernel.in_place_input = 0;
+  kernel.run = [row, nest](const RunArgs& run) {
+    const T* a = run.in<T>(0);
+    const T* b = run.in<T>(1);
+    T* out = run.out<T>(0);
+    auto body = [&](size_t begin, size_t end) {
+      reference::ForEachRow<2>(nest, static_cast<int64_t>(begin), static_cast<int64_t>(end),
+                               [&](const int64_t(&at)[2], int64_t to, int64_t count) {
+                                 const RowSteps steps{nest.stride[0][0] != 0,
+                                                      nest.stride[1][0] != 0,
+                                                      static_cast<size_t>(count)};
+                                 row(a + at[0], b + at[1], steps, out + to);
+                               });
+    };
+    const auto units = static_cast<size_t>(nest.units());
+    if (run.threads == nullptr || nest.elements < static_cast<int64_t>(2 * kElementGrain)) {
+      body(0, units);
+    } else {
+      const size_t per_unit = nest.loops <= 1 ? 1 : static_cast<size_t>(nest.size[0]);
+      run.threads->ParallelFor(units, std::max<size_t>(1, kElementGrain / per_unit),
+                               std::ref(body));
+    }
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// And for one input: row(in, count, out).
+template <typename In, typename Out, typename Row>
+Kernel UnaryRowKernel(const PrepareArgs& args, const Row& row) {
+  Kernel kernel;
+  const auto count = static_cast<size_t>(args.out(0).elements());
+  kernel.name = KernelName(args);
+  kernel.in_place_input = sizeof(In) == sizeof(Out) ? 0 : -1;
+  kernel.run = [row, count](const RunArgs& run) {
+    const In* in = run.in<In>(0);
+    Out* out = run.out<Out>(0);
+    auto body = [&](size_t begin, size_t end) { row(in + begin, end - begin, out + begin); };
+    if (run.threads == nullptr || count < 2 * kElementGrain) {
+      body(0, count);
+    } else {
+      run.threads->ParallelFor(count, kElementGrain, std::ref(body));
     }
     return absl::OkStatus();
   };

@@ -1,5 +1,6 @@
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/pool_f32.h"
+#include "kernels/pool_rows.h"
 #include "kernels/reference/pool.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
@@ -78,6 +79,43 @@ Kernel VectorMaxPool(const ConvGeometry& g, FloatRange range) {
   return kernel;
 }
 
+// rows(input, output, begin, end) for the output rows, shared among the threads.
+template <typename T, typename Rows>
+Kernel RowsKernel(const ConvGeometry& g, const Rows& rows) {
+  const size_t work = size_t(g.out_w) * g.in_c * g.filter_h * g.filter_w;
+  const size_t grain = std::max<size_t>(1, kElementGrain / std::max<size_t>(1, work));
+  Kernel kernel;
+  kernel.run = [g, rows, grain](const RunArgs& args) {
+    const auto body = [&](size_t begin, size_t end) {
+      rows(args.in<T>(0), args.out<T>(0), begin, end);
+    };
+    ParallelFor(args.threads, size_t(g.batches) * g.out_h, grain, std::cref(body));
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+template <typename T, typename Limit>
+Kernel AverageRows(const ConvGeometry& g, Limit low, Limit high) {
+  return RowsKernel<T>(g, [g, low, high](const T* in, T* out, size_t begin, size_t end) {
+    AveragePool(g, in, low, high, out, begin, end);
+  });
+}
+
+template <typename T>
+Kernel IntegerPool(const PrepareArgs& args, bool average, const ConvGeometry& g, IntRange range) {
+  const bool best = args.mode == KernelMode::kBest;
+  if (average && best && AveragePoolFits(g, sizeof(T))) {
+    return AverageRows<T>(g, range.low, range.high);
+  }
+  if (!average && best) {
+    return RowsKernel<T>(g, [g, range](const T* in, T* out, size_t begin, size_t end) {
+      MaxPoolInteger(g, in, range.low, range.high, out, begin, end);
+    });
+  }
+  return MaxOrAverage<T>(average, g, range.low, range.high);
+}
+
 absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const ConvGeometry& g) {
   const bool average = args.node.op == schema::BuiltinOperator_AVERAGE_POOL_2D;
   const auto activation = args.node.GetOptions<schema::Pool2DOptionsT>().fused_activation_function;
@@ -85,7 +123,9 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const ConvGeometry
   if (args.out(0).type != type) return NoKernel(args);
   if (type == schema::TensorType_FLOAT32) {
     LS_ASSIGN_OR_RETURN(const FloatRange range, ActivationRange(activation));
-    if (!average && args.mode == KernelMode::kBest) return VectorMaxPool(g, range);
+    if (args.mode == KernelMode::kBest) {
+      return average ? AverageRows<float>(g, range.low, range.high) : VectorMaxPool(g, range);
+    }
     return MaxOrAverage<float>(average, g, range.low, range.high);
   }
   if (type != schema::TensorType_INT8 && type != schema::TensorType_UINT8 &&
@@ -95,11 +135,9 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, const ConvGeometry
   LS_RETURN_IF_ERROR(CheckActivationQuant(args.in(0), "the input"));
   LS_RETURN_IF_ERROR(CheckActivationQuant(args.out(0), "the output"));
   LS_ASSIGN_OR_RETURN(const IntRange range, QuantizedActivationRange(activation, args.out(0)));
-  if (type == schema::TensorType_INT8)
-    return MaxOrAverage<int8_t>(average, g, range.low, range.high);
-  if (type == schema::TensorType_UINT8)
-    return MaxOrAverage<uint8_t>(average, g, range.low, range.high);
-  return MaxOrAverage<int16_t>(average, g, range.low, range.high);
+  if (type == schema::TensorType_INT8) return IntegerPool<int8_t>(args, average, g, range);
+  if (type == schema::TensorType_UINT8) return IntegerPool<uint8_t>(args, average, g, range);
+  return IntegerPool<int16_t>(args, average, g, range);
 }
 
 absl::StatusOr<Kernel> PreparePool(const PrepareArgs& args) {

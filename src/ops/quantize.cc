@@ -83,6 +83,12 @@ absl::StatusOr<Kernel> QuantizeTo(const PrepareArgs& args) {
   if (params.scale.size() == 1) {
     const float scale = params.scale[0];
     const int32_t zero = params.zero_point[0];
+    if (args.mode == KernelMode::kBest) {
+      return UnaryRowKernel<float, Out>(args,
+                                        [scale, zero](const float* in, size_t count, Out* out) {
+                                          QuantizeRow(in, count, scale, zero, out);
+                                        });
+    }
     return UnaryKernel<float, Out>(args, [scale, zero, range](float x) {
       return static_cast<Out>(reference::QuantizeFloat(x, scale, zero, range.low, range.high));
     });
@@ -185,6 +191,14 @@ absl::StatusOr<Kernel> PrepareQuantize(const PrepareArgs& args) {
 template <typename In, typename Load>
 absl::StatusOr<Kernel> DequantizeFrom(const PrepareArgs& args, const Load& load) {
   LS_ASSIGN_OR_RETURN(ChannelParams params, GetChannelParams(args.in(0), "input"));
+  if constexpr (std::is_same_v<In, int8_t> || std::is_same_v<In, int16_t>) {
+    if (args.mode == KernelMode::kBest && params.scale.size() == 1) {
+      return UnaryRowKernel<In, float>(args, [scale = params.scale[0], zero = params.zero_point[0]](
+                                                 const In* in, size_t count, float* out) {
+        DequantizeRow(in, count, scale, zero, out);
+      });
+    }
+  }
   Kernel kernel = NamedKernel(args);
   const int64_t elements = args.in(0).elements();
   auto shared = std::make_shared<const ChannelParams>(std::move(params));

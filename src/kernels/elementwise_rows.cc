@@ -1,0 +1,332 @@
+#include "kernels/elementwise_rows.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "kernels/reference/quantize.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/elementwise_rows.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/requantize-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace litesmith {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Calls step(a, b, out) for whole vectors of operands of type T, the rest through copies on the
+// stack. A fixed operand is repeated.
+template <size_t kLanes, typename T, typename Out, typename Step>
+HWY_INLINE void ForVectors(const T* a, const T* b, const RowSteps& steps, Out* out,
+                           const Step& step) {
+  T fixed_a[kLanes], fixed_b[kLanes];
+  if (!steps.a_moves) std::fill_n(fixed_a, kLanes, *a);
+  if (!steps.b_moves) std::fill_n(fixed_b, kLanes, *b);
+  const size_t whole = steps.count / kLanes * kLanes, rest = steps.count - whole;
+  if (steps.a_moves && steps.b_moves) {
+    for (size_t i = 0; i < whole; i += kLanes) step(a + i, b + i, out + i);
+  } else {
+    for (size_t i = 0; i < whole; i += kLanes) {
+      step(steps.a_moves ? a + i : fixed_a, steps.b_moves ? b + i : fixed_b, out + i);
+    }
+  }
+  if (rest == 0) return;
+  if (steps.a_moves) {
+    std::fill_n(fixed_a, kLanes, T{});
+    std::memcpy(fixed_a, a + whole, rest * sizeof(T));
+  }
+  if (steps.b_moves) {
+    std::fill_n(fixed_b, kLanes, T{});
+    std::memcpy(fixed_b, b + whole, rest * sizeof(T));
+  }
+  Out last[kLanes];
+  step(fixed_a, fixed_b, last);
+  std::memcpy(out + whole, last, rest * sizeof(Out));
+}
+
+// max, then min; NaN passes.
+template <class D>
+HWY_INLINE hn::Vec<D> Clamp(D d, hn::Vec<D> x, float low, float high) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  // The second operand is what remains of a NaN.
+  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+#else
+  const auto least = hn::Set(d, low), most = hn::Set(d, high);
+  x = hn::IfThenElse(hn::Lt(x, least), least, x);
+  return hn::IfThenElse(hn::Gt(x, most), most, x);
+#endif
+}
+
+template <RowOp op>
+HWY_INLINE void FloatLoop(const float* a, const float* b, const RowSteps& steps, float low,
+                          float high, float* out) {
+  const hn::ScalableTag<float> d;
+  ForVectors<hn::MaxLanes(decltype(d)())>(a, b, steps, out,
+                                          [&](const float* x, const float* y, float* z) HWY_ATTR {
+                                            const auto u = hn::LoadU(d, x), v = hn::LoadU(d, y);
+                                            auto w = hn::Zero(d);
+                                            if constexpr (op == RowOp::kAdd) w = hn::Add(u, v);
+                                            if constexpr (op == RowOp::kSub) w = hn::Sub(u, v);
+                                            if constexpr (op == RowOp::kMul) w = hn::Mul(u, v);
+                                            hn::StoreU(Clamp(d, w, low, high), d, z);
+                                          });
+}
+
+void FloatRows(RowOp op, const float* a, const float* b, const RowSteps& steps, float low,
+               float high, float* out) {
+  if (op == RowOp::kAdd) return FloatLoop<RowOp::kAdd>(a, b, steps, low, high, out);
+  if (op == RowOp::kSub) return FloatLoop<RowOp::kSub>(a, b, steps, low, high, out);
+  FloatLoop<RowOp::kMul>(a, b, steps, low, high, out);
+}
+
+#if HWY_TARGET == HWY_SCALAR
+
+template <typename T, typename F>
+void PlainRow(const F& f, const T* a, const T* b, const RowSteps& steps, T* out) {
+  for (size_t i = 0; i < steps.count; ++i) {
+    out[i] = f(steps.a_moves ? a[i] : *a, steps.b_moves ? b[i] : *b);
+  }
+}
+template <typename T>
+void Sum(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps, T* out) {
+  PlainRow(f, a, b, steps, out);
+}
+template <typename T>
+void Product(const reference::QuantizedProduct& f, const T* a, const T* b, const RowSteps& steps,
+             T* out) {
+  PlainRow(f, a, b, steps, out);
+}
+
+#else
+
+using DInt = hn::ScalableTag<int32_t>;
+using VInt = hn::Vec<DInt>;
+
+// A multiplier of at most 1 as constants: high product, then a right shift with ties away from
+// zero.
+struct Factor {
+  VInt multiplier, nudge, sign_mask, shift;
+
+  explicit HWY_INLINE Factor(const Multiplier& m) {
+    const DInt d;
+    const int right = -m.shift;
+    multiplier = hn::Set(d, m.multiplier);
+    nudge = hn::Set(d, right > 0 ? int32_t{1} << (right - 1) : 0);
+    sign_mask = hn::Set(d, right > 0 ? -1 : 0);
+    shift = hn::Set(d, right);
+  }
+  HWY_INLINE VInt operator()(VInt x) const {
+    const VInt high = RoundingHighMul(DInt(), x, multiplier);
+    const VInt sign = hn::And(hn::ShiftRight<31>(high), sign_mask);
+    return hn::Shr(hn::Add(hn::Add(high, nudge), sign), shift);
+  }
+};
+
+template <typename T>
+HWY_INLINE VInt LoadWide(const T* p) {
+  const DInt d;
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, DInt>(), p));
+}
+template <typename T>
+HWY_INLINE void StoreClamped(VInt x, int32_t low, int32_t high, T* out) {
+  const DInt d;
+  x = hn::Min(hn::Max(x, hn::Set(d, low)), hn::Set(d, high));
+  const hn::Rebind<T, DInt> d_out;
+  hn::StoreU(hn::DemoteTo(d_out, x), d_out, out);
+}
+
+template <typename T, int kLeft>
+HWY_INLINE void SumLoop(const reference::QuantizedSum& f, const T* a, const T* b,
+                        const RowSteps& steps, T* out) {
+  const DInt d;
+  const Factor by_a(f.a), by_b(f.b), by_out(f.out);
+  const VInt a_offset = hn::Set(d, f.a_offset), b_offset = hn::Set(d, f.b_offset);
+  const VInt zero = hn::Set(d, f.out_offset);
+  const VInt flip = hn::Set(d, f.subtract ? -1 : 0);
+  ForVectors<hn::MaxLanes(DInt())>(a, b, steps, out, [&](const T* x, const T* y, T* z) HWY_ATTR {
+    const VInt u = by_a(hn::ShiftLeft<kLeft>(hn::Add(LoadWide(x), a_offset)));
+    const VInt v = by_b(hn::ShiftLeft<kLeft>(hn::Add(LoadWide(y), b_offset)));
+    const VInt sum = hn::Add(u, hn::Sub(hn::Xor(v, flip), flip));
+    StoreClamped(hn::Add(by_out(sum), zero), f.low, f.high, z);
+  });
+}
+
+template <typename T>
+void Sum(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps, T* out) {
+  SumLoop<T, sizeof(T) == 2 ? 15 : 20>(f, a, b, steps, out);
+}
+
+template <typename T>
+void Product(const reference::QuantizedProduct& f, const T* a, const T* b, const RowSteps& steps,
+             T* out) {
+  const DInt d;
+  const Factor by_out(f.out);
+  const VInt a_offset = hn::Set(d, f.a_offset), b_offset = hn::Set(d, f.b_offset);
+  const VInt zero = hn::Set(d, f.out_offset);
+  ForVectors<hn::MaxLanes(DInt())>(a, b, steps, out, [&](const T* x, const T* y, T* z) HWY_ATTR {
+    const VInt product = hn::Mul(hn::Add(LoadWide(x), a_offset), hn::Add(LoadWide(y), b_offset));
+    StoreClamped(hn::Add(by_out(product), zero), f.low, f.high, z);
+  });
+}
+
+#endif  // HWY_SCALAR
+
+template <typename T>
+HWY_INLINE void QuantizeLoop(const float* in, size_t count, float scale, int32_t zero_point,
+                             T* out) {
+#if HWY_TARGET == HWY_SCALAR
+  constexpr int32_t kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<T>(reference::QuantizeFloat(in[i], scale, zero_point, kLow, kHigh));
+  }
+#else
+  const DInt d;
+  const hn::Rebind<float, DInt> df;
+  // Beyond every sum of a 16-bit value and a zero point, and small enough for the rounding below.
+  const auto most = hn::Set(df, 131072.0f), least = hn::Set(df, -131072.0f);
+  const auto by = hn::Set(df, scale), half = hn::Set(df, 0.49999997f);
+  const VInt zero = hn::Set(d, zero_point);
+  const RowSteps steps{true, false, count};
+  ForVectors<hn::MaxLanes(DInt())>(
+      in, in, steps, out, [&](const float* x, const float*, T* to) HWY_ATTR {
+        auto q = hn::Div(hn::LoadU(df, x), by);
+        q = hn::IfThenElseZero(hn::Eq(q, q), q);
+        q = hn::Min(hn::Max(q, least), most);
+        // Half away from zero: the largest number below a half, then truncation.
+        q = hn::Add(q, hn::CopySign(half, q));
+        StoreClamped(hn::Add(hn::ConvertTo(d, q), zero), std::numeric_limits<T>::min(),
+                     std::numeric_limits<T>::max(), to);
+      });
+#endif
+}
+
+template <typename T>
+HWY_INLINE void DequantizeLoop(const T* in, size_t count, float scale, int32_t zero_point,
+                               float* out) {
+#if HWY_TARGET == HWY_SCALAR
+  for (size_t i = 0; i < count; ++i) out[i] = reference::Dequantize(in[i], scale, zero_point);
+#else
+  const DInt d;
+  const hn::Rebind<float, DInt> df;
+  const auto by = hn::Set(df, scale);
+  const VInt zero = hn::Set(d, zero_point);
+  const RowSteps steps{true, false, count};
+  // The difference is exact in float, so the product is rounded once, as the reference's double.
+  ForVectors<hn::MaxLanes(DInt())>(
+      in, in, steps, out, [&](const T* x, const T*, float* to) HWY_ATTR {
+        hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::Sub(LoadWide(x), zero)), by), df, to);
+      });
+#endif
+}
+
+// One name for each type, for the dispatch.
+#define LITESMITH_ROWS(Name, T)                                                                   \
+  void Sum##Name(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps, \
+                 T* out) {                                                                        \
+    Sum<T>(f, a, b, steps, out);                                                                  \
+  }                                                                                               \
+  void Product##Name(const reference::QuantizedProduct& f, const T* a, const T* b,                \
+                     const RowSteps& steps, T* out) {                                             \
+    Product<T>(f, a, b, steps, out);                                                              \
+  }                                                                                               \
+  void Quantize##Name(const float* in, size_t count, float scale, int32_t zero_point, T* out) {   \
+    QuantizeLoop<T>(in, count, scale, zero_point, out);                                           \
+  }                                                                                               \
+  void Dequantize##Name(const T* in, size_t count, float scale, int32_t zero_point, float* out) { \
+    DequantizeLoop<T>(in, count, scale, zero_point, out);                                         \
+  }
+LITESMITH_ROWS(Int8, int8_t)
+LITESMITH_ROWS(Uint8, uint8_t)
+LITESMITH_ROWS(Int16, int16_t)
+#undef LITESMITH_ROWS
+
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith {
+namespace {
+
+HWY_EXPORT(FloatRows);
+
+// How far an operand with its zero point taken off is from 0.
+template <typename T>
+int64_t Reach(int32_t offset) {
+  return std::max(std::abs(int64_t{std::numeric_limits<T>::min()} + offset),
+                  std::abs(int64_t{std::numeric_limits<T>::max()} + offset));
+}
+
+bool IsRightShift(const Multiplier& m) { return m.shift <= 0 && m.shift >= -30; }
+
+constexpr int64_t kLargest = int64_t{1} << 30;
+
+}  // namespace
+
+void FloatRow(RowOp op, const float* a, const float* b, const RowSteps& steps, float low,
+              float high, float* out) {
+  HWY_DYNAMIC_DISPATCH(FloatRows)(op, a, b, steps, low, high, out);
+}
+
+template <typename T>
+std::optional<SumRow> SumRow::Make(const reference::QuantizedSum& f) {
+  // Shifted operands and their sum are at most 2^30, so nothing that is added to round overflows.
+  const int left = sizeof(T) == 2 ? 15 : 20;
+  const int64_t a = Reach<T>(f.a_offset) << left, b = Reach<T>(f.b_offset) << left;
+  const bool small = a <= kLargest && b <= kLargest && f.a.shift + f.b.shift <= 0 &&
+                     IsRightShift(f.a) && IsRightShift(f.b) && IsRightShift(f.out);
+  // Each factor is at most a half (see QuantizedSum), or the sum might be larger.
+  const auto half = [](const Multiplier& m) {
+    return m.shift < 0 || m.multiplier <= int32_t{1} << 30;
+  };
+  if (!small || !half(f.a) || !half(f.b) || f.left_shift != left) return std::nullopt;
+  return SumRow{f};
+}
+
+template <typename T>
+std::optional<ProductRow> ProductRow::Make(const reference::QuantizedProduct& f) {
+  if (Reach<T>(f.a_offset) * Reach<T>(f.b_offset) > kLargest || !IsRightShift(f.out)) {
+    return std::nullopt;
+  }
+  return ProductRow{f};
+}
+
+#define LITESMITH_ROWS(Name, T)                                                                \
+  namespace {                                                                                  \
+  HWY_EXPORT(Sum##Name);                                                                       \
+  HWY_EXPORT(Product##Name);                                                                   \
+  HWY_EXPORT(Quantize##Name);                                                                  \
+  HWY_EXPORT(Dequantize##Name);                                                                \
+  }                                                                                            \
+  template std::optional<SumRow> SumRow::Make<T>(const reference::QuantizedSum&);              \
+  template std::optional<ProductRow> ProductRow::Make<T>(const reference::QuantizedProduct&);  \
+  template <>                                                                                  \
+  void SumRow::Run(const T* a, const T* b, const RowSteps& steps, T* out) const {              \
+    HWY_DYNAMIC_DISPATCH(Sum##Name)(f, a, b, steps, out);                                      \
+  }                                                                                            \
+  template <>                                                                                  \
+  void ProductRow::Run(const T* a, const T* b, const RowSteps& steps, T* out) const {          \
+    HWY_DYNAMIC_DISPATCH(Product##Name)(f, a, b, steps, out);                                  \
+  }                                                                                            \
+  template <>                                                                                  \
+  void QuantizeRow(const float* in, size_t count, float scale, int32_t zero_point, T* out) {   \
+    HWY_DYNAMIC_DISPATCH(Quantize##Name)(in, count, scale, zero_point, out);                   \
+  }                                                                                            \
+  template <>                                                                                  \
+  void DequantizeRow(const T* in, size_t count, float scale, int32_t zero_point, float* out) { \
+    HWY_DYNAMIC_DISPATCH(Dequantize##Name)(in, count, scale, zero_point, out);                 \
+  }
+LITESMITH_ROWS(Int8, int8_t)
+LITESMITH_ROWS(Uint8, uint8_t)
+LITESMITH_ROWS(Int16, int16_t)
+#undef LITESMITH_ROWS
+
+int64_t ElementwiseRowTargets() { return HWY_TARGETS; }
+
+}  // namespace litesmith
+#endif  // HWY_ONCE

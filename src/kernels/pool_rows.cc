@@ -1,0 +1,226 @@
+#include "kernels/pool_rows.h"
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/reference/pool.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pool_rows.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace litesmith {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using reference::ConvGeometry;
+using reference::WindowPart;
+
+// The window of one output position.
+struct Window {
+  size_t row_stride, column_stride, rows, columns;
+};
+
+// Whole vectors of the channels from `c` on; returns the first one left over.
+template <typename Tag, typename Step>
+HWY_INLINE size_t Channels(Tag d, size_t c, size_t channels, const Step& step) {
+  for (; c + hn::Lanes(d) <= channels; c += hn::Lanes(d)) step(d, c);
+  return c;
+}
+
+// The channels in ever shorter vectors of T.
+template <typename T, typename Step>
+HWY_INLINE void AllChannels(size_t channels, const Step& step) {
+  size_t c = Channels(hn::ScalableTag<T>(), 0, channels, step);
+#if HWY_TARGET != HWY_SCALAR
+  c = Channels(hn::CappedTag<T, 16>(), c, channels, step);
+  c = Channels(hn::CappedTag<T, 8>(), c, channels, step);
+  c = Channels(hn::CappedTag<T, 4>(), c, channels, step);
+#endif
+  Channels(hn::CappedTag<T, 1>(), c, channels, step);
+}
+
+// Calls body(window, where it starts in the input, where the output goes).
+template <typename Body>
+HWY_INLINE void ForEachWindow(const ConvGeometry& g, size_t begin, size_t end, const Body& body) {
+  const size_t channels = g.in_c;
+  Window w;
+  w.row_stride = size_t(g.in_w) * channels;
+  w.column_stride = channels;
+  for (size_t row = begin; row < end; ++row) {
+    const size_t image = row / g.out_h;
+    const WindowPart ys(int64_t(row % g.out_h) * g.stride_h - g.pad_h, g.filter_h, g.in_h);
+    for (int32_t x = 0; x < g.out_w; ++x) {
+      const WindowPart xs(int64_t{x} * g.stride_w - g.pad_w, g.filter_w, g.in_w);
+      w.rows = static_cast<size_t>(std::max<int64_t>(0, ys.end - ys.begin));
+      w.columns = static_cast<size_t>(std::max<int64_t>(0, xs.end - xs.begin));
+      body(w, (image * g.in_h + size_t(ys.begin)) * w.row_stride + size_t(xs.begin) * channels,
+           (row * g.out_w + size_t(x)) * channels);
+    }
+  }
+}
+
+template <typename T>
+struct MaxStep {
+  Window w;
+  const T* from;
+  T* to;
+  T low, high;
+
+  template <typename Tag>
+  HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
+    auto most = hn::Set(d, low);
+    for (size_t y = 0; y < w.rows; ++y) {
+      for (size_t x = 0; x < w.columns; ++x) {
+        most = hn::Max(most, hn::LoadU(d, from + y * w.row_stride + x * w.column_stride + c));
+      }
+    }
+    hn::StoreU(hn::Min(most, hn::Set(d, high)), d, to + c);
+  }
+};
+
+template <typename T>
+HWY_INLINE void MaxLoop(const ConvGeometry& g, const T* input, int32_t low, int32_t high, T* output,
+                        size_t begin, size_t end) {
+  const size_t channels = g.in_c;
+  ForEachWindow(g, begin, end, [&](const Window& w, size_t from, size_t to) HWY_ATTR {
+    AllChannels<T>(channels, MaxStep<T>{w, input + from, output + to, static_cast<T>(low),
+                                        static_cast<T>(high)});
+  });
+}
+
+struct FloatAverageStep {
+  Window w;
+  const float* from;
+  float* to;
+  float low, high;
+
+  template <typename Tag>
+  HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
+    auto sum = hn::Zero(d);
+    for (size_t y = 0; y < w.rows; ++y) {
+      for (size_t x = 0; x < w.columns; ++x) {
+        sum = hn::Add(sum, hn::LoadU(d, from + y * w.row_stride + x * w.column_stride + c));
+      }
+    }
+    auto v = hn::Div(sum, hn::Set(d, static_cast<float>(w.rows * w.columns)));
+    const auto least = hn::Set(d, low), most = hn::Set(d, high);
+    v = hn::IfThenElse(hn::Lt(v, least), least, v);
+    v = hn::IfThenElse(hn::Lt(most, v), most, v);
+    hn::StoreU(v, d, to + c);
+  }
+};
+
+// Sums in int32; the quotient of two integers below 2^24 in float, cut to an integer, is exact.
+template <typename T>
+struct IntegerAverageStep {
+  Window w;
+  const T* from;
+  T* to;
+  int32_t low, high;
+
+  template <typename Tag>
+  HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
+    const hn::Rebind<T, Tag> d_in;
+    const hn::Rebind<float, Tag> df;
+    const auto count = static_cast<int32_t>(w.rows * w.columns);
+    auto sum = hn::Zero(d);
+    for (size_t y = 0; y < w.rows; ++y) {
+      for (size_t x = 0; x < w.columns; ++x) {
+        const T* at = from + y * w.row_stride + x * w.column_stride + c;
+        sum = hn::Add(sum, hn::PromoteTo(d, hn::LoadU(d_in, at)));
+      }
+    }
+    const auto half = hn::Set(d, count / 2);
+    const auto up = hn::Add(sum, half), down = hn::Sub(sum, half);
+    const auto biased =
+        std::is_unsigned_v<T> ? up : hn::IfThenElse(hn::Gt(sum, hn::Zero(d)), up, down);
+    const auto quotient =
+        hn::Div(hn::ConvertTo(df, biased), hn::Set(df, static_cast<float>(count)));
+    auto v = hn::ConvertTo(d, quotient);
+    v = hn::Min(hn::Max(v, hn::Set(d, low)), hn::Set(d, high));
+    hn::StoreU(hn::DemoteTo(d_in, v), d_in, to + c);
+  }
+};
+
+void FloatAverage(const ConvGeometry& g, const float* input, float low, float high, float* output,
+                  size_t begin, size_t end) {
+  const size_t channels = g.in_c;
+  ForEachWindow(g, begin, end, [&](const Window& w, size_t from, size_t to) HWY_ATTR {
+    AllChannels<float>(channels, FloatAverageStep{w, input + from, output + to, low, high});
+  });
+}
+
+template <typename T>
+HWY_INLINE void AverageLoop(const ConvGeometry& g, const T* input, int32_t low, int32_t high,
+                            T* output, size_t begin, size_t end) {
+  const size_t channels = g.in_c;
+  ForEachWindow(g, begin, end, [&](const Window& w, size_t from, size_t to) HWY_ATTR {
+    AllChannels<int32_t>(channels, IntegerAverageStep<T>{w, input + from, output + to, low, high});
+  });
+}
+
+#define LITESMITH_POOL(Name, T)                                                                   \
+  void Max##Name(const ConvGeometry& g, const T* input, int32_t low, int32_t high, T* output,     \
+                 size_t begin, size_t end) {                                                      \
+    MaxLoop<T>(g, input, low, high, output, begin, end);                                          \
+  }                                                                                               \
+  void Average##Name(const ConvGeometry& g, const T* input, int32_t low, int32_t high, T* output, \
+                     size_t begin, size_t end) {                                                  \
+    AverageLoop<T>(g, input, low, high, output, begin, end);                                      \
+  }
+LITESMITH_POOL(Int8, int8_t)
+LITESMITH_POOL(Uint8, uint8_t)
+LITESMITH_POOL(Int16, int16_t)
+#undef LITESMITH_POOL
+
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith {
+namespace {
+HWY_EXPORT(FloatAverage);
+}  // namespace
+
+bool AveragePoolFits(const reference::ConvGeometry& g, size_t element_bytes) {
+  const int64_t largest = element_bytes == 1 ? 256 : 32769;  // with the half that rounds
+  return int64_t{g.filter_h} * g.filter_w < (int64_t{1} << 24) / largest;
+}
+
+template <>
+void AveragePool(const reference::ConvGeometry& g, const float* input, float low, float high,
+                 float* output, size_t begin, size_t end) {
+  HWY_DYNAMIC_DISPATCH(FloatAverage)(g, input, low, high, output, begin, end);
+}
+
+#define LITESMITH_POOL(Name, T)                                                                    \
+  namespace {                                                                                      \
+  HWY_EXPORT(Max##Name);                                                                           \
+  HWY_EXPORT(Average##Name);                                                                       \
+  }                                                                                                \
+  template <>                                                                                      \
+  void MaxPoolInteger(const reference::ConvGeometry& g, const T* input, int32_t low, int32_t high, \
+                      T* output, size_t begin, size_t end) {                                       \
+    HWY_DYNAMIC_DISPATCH(Max##Name)(g, input, low, high, output, begin, end);                      \
+  }                                                                                                \
+  template <>                                                                                      \
+  void AveragePool(const reference::ConvGeometry& g, const T* input, int32_t low, int32_t high,    \
+                   T* output, size_t begin, size_t end) {                                          \
+    HWY_DYNAMIC_DISPATCH(Average##Name)(g, input, low, high, output, begin, end);                  \
+  }
+LITESMITH_POOL(Int8, int8_t)
+LITESMITH_POOL(Uint8, uint8_t)
+LITESMITH_POOL(Int16, int16_t)
+#undef LITESMITH_POOL
+
+int64_t PoolRowTargets() { return HWY_TARGETS; }
+
+}  // namespace litesmith
+#endif  // HWY_ONCE
