@@ -47,26 +47,33 @@ HWY_INLINE hn::Vec<D> Clamp(D d, hn::Vec<D> x, float low, float high) {
 #endif
 }
 
-// Channels [c, c + kV vectors) of `count` positions. kTaps: 0 is any number.
+// Channels [c, c + kV vectors) of `count` positions. kTaps: 0 is any number. Everything that the
+// loop reads is copied first: its stores might be to any float.
 template <size_t kTaps, size_t kV, class D>
-HWY_INLINE void Block(D d, const Filter& f, const float* const* taps, size_t c, size_t count,
-                      float* out) {
+HWY_NOINLINE void Block(D d, const Filter& f, const float* const* taps, size_t c, size_t count,
+                        float* out) {
   using V = hn::Vec<D>;
-  const size_t lanes = hn::Lanes(d);
+  const size_t lanes = hn::Lanes(d), in_step = f.in_step, out_step = f.out_step;
+  const float low = f.low, high = f.high;
   constexpr size_t kHeld = kTaps == 0 ? 1 : kTaps;
   V w[kHeld][kV], bias[kV];
+  const float* p[kHeld];
 #pragma GCC unroll 16
   for (size_t v = 0; v < kV; ++v) {
     bias[v] = f.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, f.bias + c + v * lanes);
-    if constexpr (kTaps != 0) {
+  }
+  if constexpr (kTaps != 0) {
 #pragma GCC unroll 16
-      for (size_t t = 0; t < kTaps; ++t) {
+    for (size_t t = 0; t < kTaps; ++t) {
+      p[t] = taps[t] + c;
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kV; ++v) {
         w[t][v] = hn::LoadU(d, f.weights + t * f.tap_step + c + v * lanes);
       }
     }
   }
-  for (size_t i = 0; i < count; ++i) {
-    const size_t from = c + i * f.in_step;
+  float* to = out + c;
+  for (size_t i = 0, at = 0; i < count; ++i, at += in_step, to += out_step) {
     V sum[kV];
 #pragma GCC unroll 16
     for (size_t v = 0; v < kV; ++v) sum[v] = bias[v];
@@ -75,39 +82,20 @@ HWY_INLINE void Block(D d, const Filter& f, const float* const* taps, size_t c, 
       for (size_t t = 0; t < kTaps; ++t) {
 #pragma GCC unroll 16
         for (size_t v = 0; v < kV; ++v) {
-          sum[v] = hn::MulAdd(hn::LoadU(d, taps[t] + from + v * lanes), w[t][v], sum[v]);
+          sum[v] = hn::MulAdd(hn::LoadU(d, p[t] + at + v * lanes), w[t][v], sum[v]);
         }
       }
     } else {
       for (size_t t = 0; t < f.taps; ++t) {
-        const float* by = f.weights + t * f.tap_step + c;
+        const float *from = taps[t] + c + at, *by = f.weights + t * f.tap_step + c;
 #pragma GCC unroll 16
         for (size_t v = 0; v < kV; ++v) {
-          sum[v] = hn::MulAdd(hn::LoadU(d, taps[t] + from + v * lanes),
-                              hn::LoadU(d, by + v * lanes), sum[v]);
+          sum[v] = hn::MulAdd(hn::LoadU(d, from + v * lanes), hn::LoadU(d, by + v * lanes), sum[v]);
         }
       }
     }
-    float* to = out + c + i * f.out_step;
 #pragma GCC unroll 16
-    for (size_t v = 0; v < kV; ++v) {
-      hn::StoreU(Clamp(d, sum[v], f.low, f.high), d, to + v * lanes);
-    }
-  }
-}
-
-// All channels of a run of positions.
-template <size_t kTaps, class D>
-HWY_INLINE void Positions(D d, const Filter& f, const float* const* taps, size_t channels,
-                          size_t count, float* out) {
-  const size_t lanes = hn::Lanes(d);
-  size_t c = 0;
-  for (; c + kVectors * lanes <= channels; c += kVectors * lanes) {
-    Block<kTaps, kVectors>(d, f, taps, c, count, out);
-  }
-  for (; c < channels; c += lanes) {
-    // The last one overlaps.
-    Block<kTaps, 1>(d, f, taps, std::min(c, channels - lanes), count, out);
+    for (size_t v = 0; v < kV; ++v) hn::StoreU(Clamp(d, sum[v], low, high), d, to + v * lanes);
   }
 }
 
@@ -158,12 +146,28 @@ class FlatFilter {
   size_t channels_ = 0;
 };
 
+// Channels [c, c + kV vectors) of output rows [begin, end).
+template <size_t kTaps, size_t kV, class D>
+void Columns(D d, const Job& job, const Filter& filter, const InnerColumns& inner,
+             const FlatFilter<kTaps>& flat, size_t c, size_t begin, size_t end) {
+  const ConvGeometry& g = *job.g;
+  const size_t channels = g.out_c;
+  for (size_t row = begin; row < end; ++row) {
+    const float* image = job.input + row / g.out_h * g.in_h * g.in_w * channels;
+    const auto positions = [&](const float* const* taps, int32_t x, size_t count) HWY_ATTR {
+      float* out = job.out.data + (row * g.out_w + x) * channels;
+      if (!flat.Run(taps, count, out)) Block<kTaps, kV>(d, filter, taps, c, count, out);
+    };
+    ForTapRuns(g, inner, image, job.pad, static_cast<int32_t>(row % g.out_h), positions);
+  }
+}
+
 template <size_t kTaps, size_t kLanes>
 void RowsOf(const Job& job, size_t begin, size_t end) {
   const hn::CappedTag<float, kLanes> d;
   const ConvGeometry& g = *job.g;
   const InnerColumns inner(g);
-  const size_t channels = g.out_c;
+  const size_t channels = g.out_c, lanes = hn::Lanes(d);
   const Filter filter = {job.weights,
                          channels,
                          size_t(g.filter_h) * g.filter_w,
@@ -173,13 +177,16 @@ void RowsOf(const Job& job, size_t begin, size_t end) {
                          job.out.low,
                          job.out.high};
   const FlatFilter<kTaps> flat(job);
-  for (size_t row = begin; row < end; ++row) {
-    const float* image = job.input + row / g.out_h * g.in_h * g.in_w * channels;
-    const auto positions = [&](const float* const* taps, int32_t x, size_t count) HWY_ATTR {
-      float* out = job.out.data + (row * g.out_w + x) * channels;
-      if (!flat.Run(taps, count, out)) Positions<kTaps>(d, filter, taps, channels, count, out);
-    };
-    ForTapRuns(g, inner, image, job.pad, static_cast<int32_t>(row % g.out_h), positions);
+  const size_t band = BandRows(g, sizeof(float));
+  for (size_t row = begin; row < end; row += band) {
+    const size_t stop = std::min(end, row + band);
+    size_t c = 0;
+    for (; c + kVectors * lanes <= channels; c += kVectors * lanes) {
+      Columns<kTaps, kVectors>(d, job, filter, inner, flat, c, row, stop);
+    }
+    for (; c < channels; c += lanes) {  // the last one overlaps
+      Columns<kTaps, 1>(d, job, filter, inner, flat, std::min(c, channels - lanes), row, stop);
+    }
   }
 }
 

@@ -212,8 +212,14 @@ HWY_INLINE void Block(const int32_t* block, size_t pairs, const In* const* taps,
       w[p][1] = hn::LoadU(d16, weights + p * 4 * half + 2 * half);
     }
   }
-  for (size_t i = 0; i < count; ++i) {
-    const size_t from = c + i * in_step;
+  // Copies: the stores of bytes below might be to anything.
+  const In* near[kUnrolled ? kTaps : 1];
+  if constexpr (kUnrolled) {
+#pragma GCC unroll 16
+    for (size_t t = 0; t < kTaps; ++t) near[t] = taps[t] + c;
+  }
+  size_t from = 0;
+  for (size_t i = 0; i < count; ++i, from += in_step, at += out_step) {
     // NEON sums other lanes than x86 before RearrangeToOddPlusEven: the bias comes after it.
     auto low = hn::Zero(d32), high = hn::Zero(d32), low1 = hn::Zero(d32), high1 = hn::Zero(d32);
 #if HWY_ARCH_X86
@@ -222,9 +228,10 @@ HWY_INLINE void Block(const int32_t* block, size_t pairs, const In* const* taps,
 #endif
     const size_t all = kUnrolled ? kPairs : pairs;
     const auto add = [&](size_t p) HWY_ATTR {
-      const V16 a = LoadTap(d16, taps[2 * p] + from);
+      const auto tap = [&](size_t t) { return kUnrolled ? near[kUnrolled ? t : 0] : taps[t] + c; };
+      const V16 a = LoadTap(d16, tap(2 * p) + from);
       V16 b = hn::Zero(d16);
-      if (!kUnrolled || 2 * p + 1 < kTaps) b = LoadTap(d16, taps[2 * p + 1] + from);
+      if (!kUnrolled || 2 * p + 1 < kTaps) b = LoadTap(d16, tap(2 * p + 1) + from);
       const V16 w0 = kUnrolled ? w[kUnrolled ? p : 0][0] : hn::LoadU(d16, weights + p * 4 * half);
       const V16 w1 =
           kUnrolled ? w[kUnrolled ? p : 0][1] : hn::LoadU(d16, weights + p * 4 * half + 2 * half);
@@ -243,26 +250,23 @@ HWY_INLINE void Block(const int32_t* block, size_t pairs, const In* const* taps,
     low = hn::Add(low, bias0);
     high = hn::Add(high, bias1);
 #endif
-    stage.Store(d16, low, high, at + c + i * out_step);
+    stage.Store(d16, low, high, at + c);
   }
 }
 
-// One run of positions, all channels.
+// One run of positions, one block of channels.
 template <size_t kTaps, class D16, template <class...> class Stage, typename... Extra, typename In>
-HWY_INLINE void Positions(const DepthwiseS16Packed& p, const In* const* taps, size_t count,
-                          int32_t offset, const DepthwiseS16Run& run, size_t at) {
+HWY_INLINE void Positions(const DepthwiseS16Packed& p, size_t index, const In* const* taps,
+                          size_t count, int32_t offset, const DepthwiseS16Run& run, size_t at) {
   const D16 d16;
-  using D32 = hn::RepartitionToWide<D16>;
-  using S = Stage<D32, Extra...>;
+  using S = Stage<hn::RepartitionToWide<D16>, Extra...>;
   const size_t lanes = hn::Lanes(d16), channels = static_cast<size_t>(p.g.out_c);
-  const size_t words = BlockWords(lanes, S::kArrays, p.pairs);
-  const auto* block = reinterpret_cast<const int32_t*>(p.blocks.data());
-  for (size_t begin = 0; begin < channels; begin += lanes, block += words) {
-    const size_t c = std::min(begin, channels - lanes);  // the last one overlaps
-    const S stage(run, block + 2 * lanes, c, 0);
-    Block<kTaps, D16>(block, p.pairs, taps, c, count, channels * size_t(p.g.stride_w), channels,
-                      offset, stage, at);
-  }
+  const auto* block = reinterpret_cast<const int32_t*>(p.blocks.data()) +
+                      index * BlockWords(lanes, S::kArrays, p.pairs);
+  const size_t c = std::min(index * lanes, channels - lanes);  // the last one overlaps
+  const S stage(run, block + 2 * lanes, c, 0);
+  Block<kTaps, D16>(block, p.pairs, taps, c, count, channels * size_t(p.g.stride_w), channels,
+                    offset, stage, at);
 }
 
 // Positions of few channels, as if they were channels of fewer positions.
@@ -281,11 +285,11 @@ HWY_INLINE void Flat(const DepthwiseS16Packed& p, const In* const* taps, size_t 
   }
 }
 
-// Output rows [begin, end) of batches * out_h. `pad`: a row for each offset.
+// A block of channels of output rows [begin, end) of batches * out_h. `pad`: a row for each offset.
 template <size_t kTaps, size_t kLanes, template <class...> class Stage, typename... Extra,
           typename In>
-void RowsOf(const DepthwiseS16Packed& p, const In* input, const In* pad, const DepthwiseS16Run& run,
-            size_t begin, size_t end) {
+void BlockRows(const DepthwiseS16Packed& p, size_t index, const In* input, const In* pad,
+               const DepthwiseS16Run& run, size_t begin, size_t end) {
   using D16 = hn::CappedTag<int16_t, kLanes>;
   using Wide = hn::ScalableTag<int16_t>;
   const ConvGeometry& g = p.g;
@@ -306,11 +310,25 @@ void RowsOf(const DepthwiseS16Packed& p, const In* input, const In* pad, const D
       if (p.flat_lanes != 0 && count * g.out_c >= p.flat_lanes) {
         Flat<kTaps, Wide, Stage, Extra...>(p, taps, count, offset, here, at);
       } else {
-        Positions<kTaps, D16, Stage, Extra...>(p, taps, count, offset, here, at);
+        Positions<kTaps, D16, Stage, Extra...>(p, index, taps, count, offset, here, at);
       }
     };
     ForTapRuns(g, inner, input + image * g.in_h * row_size, padding,
                static_cast<int32_t>(row % g.out_h), positions);
+  }
+}
+
+template <size_t kTaps, size_t kLanes, template <class...> class Stage, typename... Extra,
+          typename In>
+void RowsOf(const DepthwiseS16Packed& p, const In* input, const In* pad, const DepthwiseS16Run& run,
+            size_t begin, size_t end) {
+  const size_t band = BandRows(p.g, sizeof(In));
+  const size_t blocks = (static_cast<size_t>(p.g.out_c) + p.lanes - 1) / p.lanes;
+  for (size_t row = begin; row < end; row += band) {
+    for (size_t b = 0; b < blocks; ++b) {
+      BlockRows<kTaps, kLanes, Stage, Extra...>(p, b, input, pad, run, row,
+                                                std::min(end, row + band));
+    }
   }
 }
 

@@ -65,6 +65,14 @@ void ForTapRuns(const reference::ConvGeometry& g, const InnerColumns& inner, con
   one_by_one(inner.end, g.out_w);
 }
 
+// Output rows that are computed block of channels by block of channels: their inputs stay in the
+// second-level cache, and a block's rows in the first.
+inline size_t BandRows(const reference::ConvGeometry& g, size_t element_bytes) {
+  constexpr size_t kCache = size_t{256} << 10;
+  const size_t row = size_t(g.in_w) * g.in_c * element_bytes * size_t(g.stride_h);
+  return std::max<size_t>(1, kCache / std::max<size_t>(1, row));
+}
+
 // A multiplier above 1 is taken off by repeating every input channel: in_c becomes out_c.
 template <typename In>
 void RepeatChannels(const reference::ConvGeometry& g, const In* input, In* out) {

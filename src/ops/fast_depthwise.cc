@@ -5,7 +5,7 @@
 
 #include "kernels/depthwise_f32.h"
 #include "kernels/depthwise_s16.h"
-#include "kernels/reference/dynamic_range.h"
+#include "kernels/quantize_rows.h"
 #include "ops/matrix_support.h"
 
 namespace litesmith {
@@ -54,8 +54,8 @@ void UseHybrid(std::shared_ptr<const State> s, Kernel* kernel) {
     auto* quantized = reinterpret_cast<int8_t*>(scales + images);
     for (size_t i = 0; i < images; ++i) {
       int32_t zero = 0;
-      scales[i] = reference::QuantizeAsymmetric(args.in<float>(0) + i * image_size, image_size,
-                                                quantized + i * image_size, &zero);
+      scales[i] = QuantizeRowAsymmetric(args.in<float>(0) + i * image_size, image_size,
+                                        quantized + i * image_size, &zero);
       offsets[i] = -zero;
     }
     DepthwiseS16Run run = s->run;

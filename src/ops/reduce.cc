@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "kernels/gradient/elementwise_f32.h"
+#include "kernels/sum_rows.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
 #include "ops/op_support.h"
@@ -154,14 +155,27 @@ absl::StatusOr<Kernel> PrepareBool(const PrepareArgs& args, const ReduceGeometry
 
 // Accumulates in Acc in the scratch memory, then out[i] = finish(sum).
 template <typename T, typename Acc, typename Finish>
-Kernel SumKernel(const ReduceGeometry& g, const Finish& finish) {
+Kernel SumKernel(const PrepareArgs& prepare, const ReduceGeometry& g, const Finish& finish) {
+  // Where the last dimension stays, whole rows are added.
+  constexpr bool kHasRows = std::is_same_v<Acc, uint32_t> || std::is_same_v<Acc, float>;
+  const bool rows = kHasRows && prepare.mode == KernelMode::kBest && g.loops > 1 &&
+                    g.out_stride[g.loops - 1] == 1;
   Kernel kernel;
   kernel.scratch_bytes = g.out_elements * sizeof(Acc);
-  kernel.run = [g, finish](const RunArgs& args) {
+  kernel.run = [g, finish, rows](const RunArgs& args) {
     auto* sums = reinterpret_cast<Acc*>(args.scratch);
     std::fill_n(sums, g.out_elements, Acc{0});
-    reference::Reduce(g, args.in<T>(0), sums,
-                      [](Acc a, T x) { return static_cast<Acc>(a + static_cast<Acc>(x)); });
+    const T* in = args.in<T>(0);
+    if (rows) {
+      if constexpr (kHasRows) {
+        reference::ReduceRows(g, [&](size_t from, size_t to) {
+          AddToSums(in + from, g.size[g.loops - 1], sums + to);
+        });
+      }
+    } else {
+      reference::Reduce(g, in, sums,
+                        [](Acc a, T x) { return static_cast<Acc>(a + static_cast<Acc>(x)); });
+    }
     T* out = args.out<T>(0);
     for (size_t i = 0; i < g.out_elements; ++i) out[i] = finish(sums[i]);
     return absl::OkStatus();
@@ -185,7 +199,8 @@ absl::StatusOr<Kernel> QuantizedSumKernel(const PrepareArgs& args, const ReduceG
   if (args.node.op == schema::BuiltinOperator_MEAN) {
     finish.multiplier = reference::MeanMultiplier(finish.multiplier, finish.count);
   }
-  return SumKernel<T, uint32_t>(g, [finish](uint32_t sum) { return static_cast<T>(finish(sum)); });
+  return SumKernel<T, uint32_t>(args, g,
+                                [finish](uint32_t sum) { return static_cast<T>(finish(sum)); });
 }
 
 // MEAN, and SUM of quantized integers.
@@ -194,14 +209,15 @@ absl::StatusOr<Kernel> PrepareMean(const PrepareArgs& args, const ReduceGeometry
   switch (args.in(0).type) {
     case schema::TensorType_FLOAT32:
       return SumKernel<float, float>(
-          g, [count](float sum) { return sum / static_cast<float>(count); });
+          args, g, [count](float sum) { return sum / static_cast<float>(count); });
     case schema::TensorType_INT32:
-      return SumKernel<int32_t, uint64_t>(g, [count](uint64_t sum) {
+      return SumKernel<int32_t, uint64_t>(args, g, [count](uint64_t sum) {
         return count == 0 ? 0 : static_cast<int32_t>(static_cast<int64_t>(sum) / count);
       });
     case schema::TensorType_INT64:
-      return SumKernel<int64_t, uint64_t>(
-          g, [count](uint64_t sum) { return count == 0 ? 0 : static_cast<int64_t>(sum) / count; });
+      return SumKernel<int64_t, uint64_t>(args, g, [count](uint64_t sum) {
+        return count == 0 ? 0 : static_cast<int64_t>(sum) / count;
+      });
     case schema::TensorType_INT8:
       return QuantizedSumKernel<int8_t>(args, g);
     case schema::TensorType_UINT8:

@@ -50,9 +50,51 @@ absl::StatusOr<reference::SoftmaxScale> Scale8(double beta, double in_scale) {
   return out;
 }
 
+// The exponentials of all differences to the maximum, and their terms of the sum; `count` of them
+// count, the others are 0.
+struct Exponentials8 {
+  std::array<int32_t, 256> value, term;
+  int32_t count = 0;
+
+  explicit Exponentials8(const reference::SoftmaxScale& scale) : value{}, term{} {
+    for (; count < 256 && -count >= scale.diff_min; ++count) {
+      const int32_t e = reference::SoftmaxExp(-count, scale);
+      value[count] = e;
+      term[count] = RoundingDivideByPowerOfTwo(e, reference::kSoftmaxSumBits);
+    }
+  }
+
+  // reference::SoftmaxRow with the same numbers in the same order.
+  template <typename In, typename Out>
+  void Row(const In* in, size_t depth, Out* out) const {
+    In most = std::numeric_limits<In>::min();
+    for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
+    int32_t sum = 0;
+    for (size_t c = 0; c < depth; ++c) sum = reference::FixedAdd(sum, term[most - in[c]]);
+    const reference::FixedReciprocal factor =
+        reference::Reciprocal(sum, reference::kSoftmaxSumBits);
+    const auto output = [&](int32_t diff) {
+      return diff < count ? reference::SoftmaxOutput<Out>(value[diff], factor)
+                          : std::numeric_limits<Out>::min();
+    };
+    if (depth < 256) {
+      for (size_t c = 0; c < depth; ++c) out[c] = output(most - in[c]);
+      return;
+    }
+    std::array<Out, 256> outputs;
+    for (int32_t diff = 0; diff < 256; ++diff) outputs[diff] = output(diff);
+    for (size_t c = 0; c < depth; ++c) out[c] = outputs[most - in[c]];
+  }
+};
+
 template <typename In, typename Out>
 absl::StatusOr<Kernel> Softmax8(const PrepareArgs& args, float beta) {
   LS_ASSIGN_OR_RETURN(const reference::SoftmaxScale scale, Scale8(beta, args.in(0).scale()));
+  if (args.mode == KernelMode::kBest) {
+    return RowKernel<In, Out>(
+        args, [table = std::make_shared<const Exponentials8>(scale)](
+                  const In* in, size_t depth, Out* out) { table->Row(in, depth, out); });
+  }
   return RowKernel<In, Out>(args, [scale](const In* in, size_t depth, Out* out) {
     reference::SoftmaxRow(in, depth, scale, out);
   });

@@ -8,6 +8,7 @@
 #include "kernels/pool_rows.h"
 #include "kernels/reference/pool.h"
 #include "kernels/reference/quantize.h"
+#include "kernels/sum_rows.h"
 #include "tests/kernels/conv_cases.h"
 #include "tests/kernels/targets.h"
 #include "tests/testing.h"
@@ -229,6 +230,32 @@ TEST(PoolRows, AreTheReferences) {
   wide.filter_h = wide.filter_w = 256;
   EXPECT_FALSE(AveragePoolFits(wide, 1));
   EXPECT_FALSE(AveragePoolFits(wide, 2));
+}
+
+template <typename T, typename Sum>
+void CheckSums(const std::vector<T>& row) {
+  std::vector<Sum> want(row.size(), Sum{7});
+  for (size_t i = 0; i < row.size(); ++i) {
+    if constexpr (std::is_same_v<T, float>) {
+      want[i] += row[i];
+    } else {
+      want[i] += static_cast<uint32_t>(int32_t{row[i]});
+    }
+  }
+  ForEachTarget(SumRowTargets(), [&](const char*) {
+    std::vector<Sum> got(row.size(), Sum{7});
+    AddToSums(row.data(), row.size(), got.data());
+    ASSERT_EQ(got, want);
+  });
+}
+
+TEST(AddToSums, IsThePlainLoop) {
+  for (size_t count : {1u, 7u, 16u, 133u}) {
+    CheckSums<float, float>(RandomFloats(count, 1));
+    CheckSums<int8_t, uint32_t>(Values<int8_t>(count, 1));
+    CheckSums<uint8_t, uint32_t>(Values<uint8_t>(count, 1));
+    CheckSums<int16_t, uint32_t>(Values<int16_t>(count, 1));
+  }
 }
 
 }  // namespace

@@ -26,6 +26,24 @@ struct ReduceGeometry {
   size_t reduced = 0;  // input elements per output element
 };
 
+// The innermost loop of Reduce in vectors: row(first input element, first output element) for each row
+// of the last loop, which has out_stride 1.
+template <typename Row>
+void ReduceRows(const ReduceGeometry& g, const Row& row) {
+  size_t index[kMaxReduceLoops] = {};
+  const int last = g.loops - 1;
+  size_t out = 0;
+  for (size_t done = 0; done < g.in_elements; done += g.size[last]) {
+    row(done, out);
+    for (int d = last - 1; d >= 0; --d) {
+      out += g.out_stride[d];
+      if (++index[d] < g.size[d]) break;
+      out -= g.out_stride[d] * g.size[d];
+      index[d] = 0;
+    }
+  }
+}
+
 // acc[o] = f(acc[o], x) for every input element x of output element o, in input order.
 template <typename In, typename Acc, typename F>
 void Reduce(const ReduceGeometry& g, const In* input, Acc* acc, const F& f) {

@@ -33,32 +33,40 @@ struct SoftmaxScale {
   int32_t diff_min = 0;
 };
 
+inline constexpr int kSoftmaxSumBits = 12, kSoftmaxDiffBits = 5;
+
+// exp of a difference to the maximum, which is at most 0. REQUIRES: diff >= s.diff_min.
+inline int32_t SoftmaxExp(int32_t diff, const SoftmaxScale& s) {
+  return ExpOfNegative<kSoftmaxDiffBits>(MultiplyByQuantizedMultiplier(diff, s.scale));
+}
+
+// One output from its exponential and the reciprocal of their sum.
+template <typename Out>
+Out SoftmaxOutput(int32_t e, const FixedReciprocal& factor) {
+  constexpr int32_t kLow = std::numeric_limits<Out>::min();
+  constexpr int32_t kHigh = std::numeric_limits<Out>::max();
+  const int exponent = std::clamp(factor.bits_over_unit + 31 - int(sizeof(Out)) * 8, 0, 31);
+  const int32_t value = RoundingDivideByPowerOfTwo(FixedMul(factor.value, e), exponent);
+  return static_cast<Out>(std::clamp(FixedAdd(value, kLow), kLow, kHigh));
+}
+
 // 8-bit input; 8- or 16-bit output of scale 2^-bits whose lowest value stands for 0.
 template <typename In, typename Out>
 void SoftmaxRow(const In* in, size_t depth, const SoftmaxScale& s, Out* out) {
-  constexpr int kSumBits = 12, kDiffBits = 5;
   constexpr int32_t kLow = std::numeric_limits<Out>::min();
-  constexpr int32_t kHigh = std::numeric_limits<Out>::max();
   In most = std::numeric_limits<In>::min();
   for (size_t c = 0; c < depth; ++c) most = std::max(most, in[c]);
   int32_t sum = 0;
   for (size_t c = 0; c < depth; ++c) {
     const int32_t diff = int32_t{in[c]} - most;
     if (diff < s.diff_min) continue;
-    const int32_t scaled = MultiplyByQuantizedMultiplier(diff, s.scale);
-    sum = FixedAdd(sum, RoundingDivideByPowerOfTwo(ExpOfNegative<kDiffBits>(scaled), kSumBits));
+    sum = FixedAdd(sum, RoundingDivideByPowerOfTwo(SoftmaxExp(diff, s), kSoftmaxSumBits));
   }
-  const FixedReciprocal factor = Reciprocal(sum, kSumBits);
-  const int exponent = std::clamp(factor.bits_over_unit + 31 - int(sizeof(Out)) * 8, 0, 31);
+  const FixedReciprocal factor = Reciprocal(sum, kSoftmaxSumBits);
   for (size_t c = 0; c < depth; ++c) {
     const int32_t diff = int32_t{in[c]} - most;
-    if (diff < s.diff_min) {
-      out[c] = static_cast<Out>(kLow);
-      continue;
-    }
-    const int32_t e = ExpOfNegative<kDiffBits>(MultiplyByQuantizedMultiplier(diff, s.scale));
-    const int32_t value = RoundingDivideByPowerOfTwo(FixedMul(factor.value, e), exponent);
-    out[c] = static_cast<Out>(std::clamp(FixedAdd(value, kLow), kLow, kHigh));
+    out[c] = diff < s.diff_min ? static_cast<Out>(kLow)
+                               : SoftmaxOutput<Out>(SoftmaxExp(diff, s), factor);
   }
 }
 
