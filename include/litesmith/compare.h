@@ -15,7 +15,7 @@ namespace litesmith {
 
 struct CompareRequest {
   DataSource data;
-  int64_t num_samples = 100;  // the first ones of the data's split; fewer: all
+  int64_t num_samples = 100;  // the first of arrays, else a draw balanced over the classes
   KernelMode kernels = KernelMode::kBest;
 };
 
@@ -38,6 +38,12 @@ struct CompareResult {
 // Errors: models whose inputs or outputs are no pair, unreadable data.
 absl::StatusOr<CompareResult> Compare(const Model& reference, const Model& model,
                                       const CompareRequest& request, const Context& context = {});
+
+// The comparison as one self-contained HTML page: the model's graph (see InspectPage), coloured by
+// the ratios, with the worst tensors, both distributions of each, and the confusions. `result` is
+// Compare's for this model.
+absl::StatusOr<std::string> ComparePage(const Model& model, const CompareResult& result,
+                                        const Context& context = {});
 
 }  // namespace litesmith
 

@@ -11,4 +11,4 @@ if ! command -v chromium >/dev/null; then
     echo "pages: SKIPPED: Chromium cannot be installed here; no page was opened"
 fi
 LITESMITH_PROGRAM=$PWD/build/litesmith LITESMITH_SOURCE=$PWD \
-  build/tests/litesmith_test_cli --gtest_filter='ModelPage*'
+  build/tests/litesmith_test_cli --gtest_filter='*Page*'

@@ -6,6 +6,7 @@
 
 #include "api/state.h"
 #include "evaluate/compare.h"
+#include "report/page.h"
 
 namespace litesmith {
 namespace {
@@ -185,6 +186,13 @@ absl::StatusOr<CompareResult> Compare(const Model& reference, const Model& model
         "compared.");
   }
   return CompareResult{std::move(report), NodeData(c, *second)};
+}
+
+absl::StatusOr<std::string> ComparePage(const Model& model, const CompareResult& result,
+                                        const Context& context) {
+  LS_ASSIGN_OR_RETURN(Value data, ModelPageData(model, context));
+  data.Set("comparison", result.report.data);
+  return ModelPage(data);
 }
 
 }  // namespace litesmith

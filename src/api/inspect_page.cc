@@ -144,7 +144,7 @@ Value Tensors(const Subgraph& subgraph, const Value& list, const Context& contex
 
 }  // namespace
 
-absl::StatusOr<std::string> InspectPage(const Model& model, const Context& context) {
+absl::StatusOr<Value> ModelPageData(const Model& model, const Context& context) {
   LS_ASSIGN_OR_RETURN(const Report report, Inspect(model, context));
   LS_ASSIGN_OR_RETURN(const auto graph, ModelAccess::GraphOf(model));
   ExecutorOptions options;
@@ -176,6 +176,11 @@ absl::StatusOr<std::string> InspectPage(const Model& model, const Context& conte
       .Set("bytes", Member(report.data, "bytes"))
       .Set("nodes", std::move(nodes))
       .Set("tensors", Tensors(main, Member(shown, "tensors"), context));
+  return data;
+}
+
+absl::StatusOr<std::string> InspectPage(const Model& model, const Context& context) {
+  LS_ASSIGN_OR_RETURN(const Value data, ModelPageData(model, context));
   return ModelPage(data);
 }
 

@@ -11,6 +11,7 @@
 #include "ir/graph.h"
 #include "litesmith/dataset.h"
 #include "litesmith/model.h"
+#include "litesmith/report.h"
 
 namespace litesmith {
 
@@ -54,6 +55,9 @@ absl::StatusOr<Array> ReadPictureInput(const std::string& path, const std::strin
 
 // True when all numbers are plain floats: the model that others are compared with.
 bool IsFloatModel(const Graph& graph);
+
+// What the page of a model shows; see report/page.h.
+absl::StatusOr<Value> ModelPageData(const Model& model, const Context& context);
 
 // "KB" of 1,024 bytes.
 double Kilobytes(uint64_t bytes);

@@ -4,14 +4,14 @@ namespace litesmith::cli {
 namespace {
 
 struct Flags {
-  std::string reference, model, json, node_data;
+  std::string reference, model, json, node_data, html;
   CompareRequest request;
 };
 
 absl::Status DoCompare(const Flags& flags, const Context& context) {
   const std::vector<std::string> inputs = {flags.reference, flags.model, flags.request.data.path,
                                            flags.request.data.labels};
-  for (const std::string& path : {flags.json, flags.node_data}) {
+  for (const std::string& path : {flags.json, flags.node_data, flags.html}) {
     if (absl::Status status = CheckJson(path, inputs); !status.ok()) return status;
   }
   const auto reference = Model::Load(flags.reference, context);
@@ -24,6 +24,11 @@ absl::Status DoCompare(const Flags& flags, const Context& context) {
     if (absl::Status status = WriteText(flags.node_data, ToJson(result->node_data)); !status.ok()) {
       return status;
     }
+  }
+  if (!flags.html.empty()) {
+    const auto page = ComparePage(*model, *result, context);
+    if (!page.ok()) return page.status();
+    if (absl::Status status = WriteText(flags.html, *page); !status.ok()) return status;
   }
   return Deliver(result->report, flags.json);
 }
@@ -41,12 +46,16 @@ void AddCompare(CLI::App* app, CommonFlags* common, Action* chosen) {
       ->required()
       ->type_name("PATH");
   AddPreprocessing(sub, &flags->request.data);
-  sub->add_option("--num-samples", flags->request.num_samples,
-                  "Samples to run, the first of the data (default 100)")
+  sub->add_option(
+         "--num-samples", flags->request.num_samples,
+         "Samples to run: the first of arrays, else a draw balanced over the classes (default 100)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("N");
   AddKernels(sub, &flags->request.kernels, nullptr);
   AddJson(sub, &flags->json);
+  sub->add_option("--html", flags->html,
+                  "Also write a page: the graph in colours, distributions, confusions")
+      ->type_name("FILE");
   sub->add_option("--node-data", flags->node_data, "Write Model Explorer's node data for MODEL")
       ->type_name("FILE");
   AddThreads(sub, common);

@@ -139,12 +139,16 @@ class Comparer {
     LS_ASSIGN_OR_RETURN(outputs_, Pair(*reference_, reference_->main().outputs, *other_,
                                        other_->main().outputs, OutputName, "output"));
     Match();
-    result_.samples = std::min(options_.num_samples, data_.size());
+    Context quiet = context_;  // fewer samples than asked for are no news here
+    quiet.warn = nullptr;
+    const std::vector<int64_t> order = CalibrationIndices(data_, options_.num_samples, 0, quiet);
+    result_.samples = static_cast<int64_t>(order.size());
     // The second round has the ranges for the histograms.
     for (const bool histograms : {false, true}) {
       for (int64_t i = 0; i < result_.samples; ++i) {
         LS_RETURN_IF_ERROR(context_.Check());
-        LS_RETURN_IF_ERROR_IN(RunSample(i, histograms), fmt::format("sample {}", i));
+        const int64_t sample = order[static_cast<size_t>(i)];
+        LS_RETURN_IF_ERROR_IN(RunSample(sample, histograms), fmt::format("sample {}", sample));
         context_.Report("comparing", i + 1 + (histograms ? result_.samples : 0),
                         2 * result_.samples);
       }

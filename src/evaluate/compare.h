@@ -17,7 +17,7 @@
 namespace litesmith {
 
 struct CompareOptions {
-  int64_t num_samples = 100;  // the first ones of the data; fewer: all
+  int64_t num_samples = 100;  // as calibration draws them: the first of arrays, else balanced
   KernelMode kernels = KernelMode::kBest;
 };
 

@@ -39,7 +39,8 @@ std::string WriteChain(const std::string& path, int nodes) {
 // Uses the page as a person would and leaves what it saw in the document.
 constexpr char kDriver[] = R"(<script>
 const seen = {title: document.title, nodes: document.querySelectorAll('g.node').length,
-              edges: document.querySelectorAll('path.edge').length};
+              edges: document.querySelectorAll('path.edge').length,
+              rated: document.querySelectorAll('g.node.rated').length};
 const panel = document.getElementById('panel');
 seen.overview = panel.textContent;
 const key = (k, target) => (target || document.activeElement).dispatchEvent(
@@ -163,6 +164,22 @@ TEST(ModelPage, WorksInABrowser) {
     EXPECT_THAT(text("arrow"), ::testing::HasSubstr("0 MUL"));
     EXPECT_EQ(seen["zoomed"], true);
   }
+}
+
+TEST(ComparePage, ColoursTheGraph) {
+  REQUIRE_SHARED();
+  if (!ChromiumRuns()) GTEST_SKIP() << "skipped: no Chromium that starts; the page was not opened";
+  const std::string dir = TempDir(), mnist = SharedDir() + "/golden/mnist/mnist_model_";
+  const RunResult result = RunProgram(
+      {"compare", mnist + "float32.tflite", mnist + "quant_int8.tflite", "--data",
+       SharedDir() + "/data/mnist", "--num-samples", "20", "--html", dir + "/page.html"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const nlohmann::json seen = Drive(dir + "/page.html", dir);
+  ASSERT_FALSE(seen.is_null());
+  const auto text = [&](const char* key) { return seen[key].get<std::string>(); };
+  EXPECT_GE(seen["rated"], 4);
+  EXPECT_THAT(text("overview"), ::testing::HasSubstr("The worst tensors"));
+  EXPECT_THAT(text("overview"), ::testing::HasSubstr("Confusions of the reference"));
 }
 
 }  // namespace
