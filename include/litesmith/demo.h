@@ -33,6 +33,9 @@ struct DemoRequest {
   std::string output = ".";  // mnist_tflite_models/ is made in it
   std::vector<std::string> recipes = {"float16", "dynamic_wi8_afp32", "static_wi8_ai8",
                                       "static_wi8_ai16"};
+  // Pruned and clustered models too: mnist_model_pruned (80 % zeros), _pruned_2x4, _channels (half
+  // of them cut), _clustered (16 values) and _clustered_int8.
+  bool all = false;
 };
 
 // The whole way of a model: train, convert, quantize by each recipe, evaluate and time every file.

@@ -60,6 +60,17 @@ struct TrainRequest {
   // Keep the weights of the epoch with the lowest such loss instead of the last one's.
   bool keep_best = false;
 
+  // Zeros in the weights: "0.8" (that share of all; depthwise and very small ones stay dense), "2:4" (two of every four neighbours
+  // along the input dimension), "1x4=0.8", "1x16=0.8" (blocks); "channels=0.5" cuts that share of
+  // the channels out of the graph. Empty: none.
+  std::string prune;
+  // A number of distinct values per weight tensor, zero included: "16"; then, after commas,
+  // "density" or "linear" (where the centroids begin, instead of k-means++) and "per-channel".
+  std::string cluster;
+  // Pruned weights are stored as TFLite's sparse tensors where that saves a third of their bytes
+  // and LiteRT reads them so.
+  bool sparse_encoding = true;
+
   // A folder for the state after every epoch; with `resume`, training goes on from the state found
   // there and ends with the same bytes as if it had never stopped.
   std::string checkpoint;
@@ -81,7 +92,9 @@ struct EpochSummary {
 
 struct TrainedModel {
   Model model;
-  Report report;  // {"epochs": [...], …}, and what the stages have to tell as tables
+  // {"epochs": [...], …}, with "compression" and "channels" where weights were pruned or clustered
+  // (docs/commands.md), and what the stages have to tell as tables
+  Report report;
 };
 
 // Trains a copy of the model's float weights. Keras imports and float16 files become plain float

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "api/state.h"
+#include "api/train_compress.h"
 #include "api/train_stages.h"
 #include "base/file.h"
 #include "data/synthetic.h"
@@ -117,6 +118,51 @@ absl::StatusOr<std::vector<Product>> MakeProducts(const Graph& trained,
   return out;
 }
 
+// The pruned and clustered models: a file's name, and what `train` would be asked for.
+struct Compressed {
+  const char* name;
+  const char* prune;
+  const char* cluster;
+};
+constexpr Compressed kCompressed[] = {{"pruned", "0.8", ""},
+                                      {"pruned_2x4", "2:4", ""},
+                                      {"channels", "channels=0.5", ""},
+                                      {"clustered", "", "16"}};
+
+absl::Status AddCompressed(const Graph& trained, const DigitsRequest& digits, Dataset* data,
+                           const Context& context, std::vector<Product>* products) {
+  Graph before = trained;
+  LS_RETURN_IF_ERROR(Optimise(&before, context));
+  for (const Compressed& wanted : kCompressed) {
+    TrainRequest request;
+    request.prune = wanted.prune;
+    request.cluster = wanted.cluster;
+    TrainOptions options;
+    options.epochs = digits.epochs;
+    options.batch_size = digits.batch_size;
+    options.seed = digits.seed;
+    options.loss = LossKind::kCrossEntropy;
+    Report report;
+    Graph graph = before;
+    const StageArgs args{request, data, options, context, nullptr, &report};
+    if (WantsPruning(request)) LS_RETURN_IF_ERROR_IN(PruneStage(&graph, args), wanted.name);
+    if (WantsClustering(request)) LS_RETURN_IF_ERROR_IN(ClusterStage(&graph, args), wanted.name);
+    if (WantsClustering(request)) {
+      QuantizeOptions int8;
+      LS_ASSIGN_OR_RETURN(int8.recipe, FindRecipe("int8"));
+      int8.input_type = int8.output_type = ElementType::kInt8;
+      LS_ASSIGN_OR_RETURN(Graph quantized, Quantize(graph, data, int8, context));
+      LS_ASSIGN_OR_RETURN(Product product, MakeProduct(fmt::format("{}_int8", wanted.name),
+                                                       std::move(quantized), context));
+      products->push_back(std::move(product));
+    }
+    StoreSparse(request, &graph);
+    LS_ASSIGN_OR_RETURN(Product product, MakeProduct(wanted.name, std::move(graph), context));
+    products->push_back(std::move(product));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<BenchmarkRow>> Measure(const std::vector<Product>& products,
                                                   Dataset* test, const Context& context) {
   std::vector<BenchmarkRow> rows;
@@ -167,8 +213,11 @@ absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& contex
   LS_ASSIGN_OR_RETURN(const auto test,
                       OpenDigits(test_source, untrained, DataUse::kEvaluation, context));
   LS_ASSIGN_OR_RETURN(const Graph trained, Train(request.train, train.get(), context, on_epoch));
-  LS_ASSIGN_OR_RETURN(const std::vector<Product> products,
+  LS_ASSIGN_OR_RETURN(std::vector<Product> products,
                       MakeProducts(trained, recipes, train.get(), context));
+  if (request.all) {
+    LS_RETURN_IF_ERROR(AddCompressed(trained, request.train, train.get(), context, &products));
+  }
   LS_ASSIGN_OR_RETURN(const std::vector<BenchmarkRow> rows, Measure(products, test.get(), context));
   Report report = BenchmarkReport(rows, ReadSystemInfo());
   LS_RETURN_IF_ERROR(MakeDirectories(folder));

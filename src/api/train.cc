@@ -6,7 +6,9 @@
 #include <filesystem>
 
 #include "api/state.h"
+#include "api/train_compress.h"
 #include "api/train_stages.h"
+#include "ir/sparse.h"
 #include "passes/passes.h"
 
 namespace litesmith {
@@ -95,6 +97,7 @@ absl::StatusOr<TrainOptions> MakeOptions(const TrainRequest& request) {
 // Plain float weights, or an error that says what is not.
 absl::StatusOr<Graph> FloatGraph(const Graph& source, const Context& context) {
   Graph graph = source;
+  LS_RETURN_IF_ERROR(DensifyConstants(&graph, context.memory_budget));
   LS_RETURN_IF_ERROR(Optimise(&graph, context, /*unpack_weights=*/true));
   for (const Tensor& tensor : graph.main().tensors) {
     if (tensor.quant.empty() || tensor.type == schema::TensorType_FLOAT32) continue;
@@ -184,11 +187,13 @@ absl::StatusOr<TrainedModel> Train(const Model& model, const TrainRequest& reque
   LS_ASSIGN_OR_RETURN(const auto validation, OpenValidation(request, graph, *data, context));
   options.validation = validation.get();
   TrainedModel out;
+  const Graph before = graph;
   LS_RETURN_IF_ERROR_IN(
       RunStages(request, options, data.get(), context, on_epoch, &graph, &out.report),
       model.path());
   NotePreprocessing(request.data, *data, &graph);
   LS_RETURN_IF_ERROR(NoteSource(request.data, &graph));
+  LS_RETURN_IF_ERROR(FinishCompression(request, before, context, &graph, &out.report));
   out.model = ModelAccess::Make(std::move(graph), &model);
   return out;
 }

@@ -1,5 +1,7 @@
 #include "api/train_stages.h"
 
+#include "api/train_compress.h"
+
 namespace litesmith {
 namespace {
 
@@ -9,6 +11,8 @@ absl::Status FineTune(Graph* graph, const StageArgs& args) {
 
 // In the order in which they run; "train" is last, as it runs only where no other has.
 constexpr Stage kStages[] = {
+    {"prune", WantsPruning, PruneStage},
+    {"cluster", WantsClustering, ClusterStage},
     {"train", [](const TrainRequest&) { return true; }, FineTune},
 };
 
@@ -16,7 +20,7 @@ constexpr Stage kStages[] = {
 
 std::span<const Stage> TrainStages() { return kStages; }
 
-absl::Status CheckStages(const TrainRequest&) { return absl::OkStatus(); }
+absl::Status CheckStages(const TrainRequest& request) { return CheckCompression(request); }
 
 EpochSummary Summarise(const EpochResult& result, const char* stage, const TrainOptions& options) {
   EpochSummary out;

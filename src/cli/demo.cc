@@ -49,6 +49,7 @@ void AddDemo(CLI::App* app, CommonFlags* common, Action* chosen) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAME,...");
+  sub->add_flag("--all", flags->request.all, "Make pruned and clustered models too");
   AddThreads(sub, common);
   sub->footer(
       "Examples:\n"

@@ -106,6 +106,16 @@ void AddTraining(CLI::App* sub, Flags* flags) {
                 "Keep the epoch with the lowest (validation) loss instead of the last");
   sub->add_option("--seed", request.seed, "Start of all random numbers (default 0)")
       ->option_text("N");
+  sub->add_option("--prune", request.prune,
+                  "Zeros: 0.8 (share of the weights), 2:4, 1x4=0.8, 1x16=0.8 (blocks); "
+                  "channels=0.5 cuts that share of the channels out of the network")
+      ->type_name("HOW");
+  sub->add_option("--cluster", request.cluster,
+                  "Distinct values per weight tensor: 16; or 16,density or 16,linear (how the "
+                  "centroids begin) and ,per-channel")
+      ->type_name("HOW");
+  sub->add_flag("--no-sparse-encoding{false}", request.sparse_encoding,
+                "Store the zeros of --prune plainly, for runtimes without sparse tensors");
   sub->add_option("--checkpoint", request.checkpoint, "Folder for the state after every epoch")
       ->type_name("DIR");
   sub->add_flag("--resume", request.resume,
@@ -140,6 +150,9 @@ void AddTrain(CLI::App* app, CommonFlags* common, Action* chosen) {
       "  litesmith train model.tflite -o tuned.tflite --data mnist/\n"
       "  litesmith train resnet8.h5 -o tuned.tflite --data cifar10/ --std 1 --epochs 6 \\\n"
       "      --schedule cosine --augment flip,crop\n"
+      "  litesmith train model.tflite -o sparse.tflite --data mnist/ --prune 0.8\n"
+      "  litesmith train model.tflite -o slim.tflite --data mnist/ --prune channels=0.5\n"
+      "  litesmith train model.tflite -o few.tflite --data mnist/ --prune 0.5 --cluster 16\n"
       "  litesmith train model.tflite -o head.tflite --data pictures/ --freeze '^conv'\n"
       "  litesmith train model.tflite -o tuned.tflite --data mnist/ --epochs 20 --checkpoint ckpt "
       "\\\n"

@@ -78,4 +78,32 @@ absl::StatusOr<size_t> GzipStream::Read(std::span<std::byte> out) {
   return done;
 }
 
+uint64_t GzipSize(std::span<const std::byte> bytes) {
+  z_stream z{};
+  constexpr int kGzipWindow = 15 + 16;
+  if (deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) !=
+      Z_OK) {
+    return bytes.size();
+  }
+  std::vector<Bytef> out(1 << 16);
+  uint64_t made = 0;
+  for (size_t at = 0;;) {
+    const size_t part = std::min<size_t>(bytes.size() - at, 1 << 20);
+    // zlib does not write to its input.
+    z.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data() + at));
+    z.avail_in = static_cast<uInt>(part);
+    at += part;
+    const bool last = at == bytes.size();
+    do {
+      z.next_out = out.data();
+      z.avail_out = static_cast<uInt>(out.size());
+      deflate(&z, last ? Z_FINISH : Z_NO_FLUSH);
+      made += out.size() - z.avail_out;
+    } while (z.avail_out == 0);
+    if (last) break;
+  }
+  deflateEnd(&z);
+  return made;
+}
+
 }  // namespace litesmith

@@ -13,6 +13,9 @@ namespace litesmith {
 // True where the bytes begin as a gzip file does (RFC 1952).
 bool LooksLikeGzip(std::span<const std::byte> bytes);
 
+// How many bytes gzip makes of these at its best (level 9), header included.
+uint64_t GzipSize(std::span<const std::byte> bytes);
+
 // Unpacks gzip from memory piece by piece, checksums included; several members in a row read as
 // one, as gzip does. `packed` must outlive the stream. Not thread-safe.
 class GzipStream {

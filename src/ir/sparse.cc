@@ -1,5 +1,6 @@
 #include "ir/sparse.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace litesmith {
@@ -149,7 +150,111 @@ class Decoder {
   std::vector<std::byte> out_;
 };
 
+// In the narrowest type that holds them.
+schema::SparseIndexVectorUnion ToUnion(const std::vector<int32_t>& values) {
+  schema::SparseIndexVectorUnion out;
+  const int32_t most = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+  if (most <= UINT8_MAX) {
+    schema::Uint8VectorT v;
+    v.values.assign(values.begin(), values.end());
+    out.Set(std::move(v));
+  } else if (most <= UINT16_MAX) {
+    schema::Uint16VectorT v;
+    v.values.assign(values.begin(), values.end());
+    out.Set(std::move(v));
+  } else {
+    schema::Int32VectorT v;
+    v.values = values;
+    out.Set(std::move(v));
+  }
+  return out;
+}
+
+uint64_t UnionBytes(const schema::SparseIndexVectorUnion& u) {
+  if (const auto* v = u.AsInt32Vector()) return v->values.size() * sizeof(int32_t);
+  if (const auto* v = u.AsUint16Vector()) return v->values.size() * sizeof(uint16_t);
+  if (const auto* v = u.AsUint8Vector()) return v->values.size();
+  return 0;
+}
+
+std::unique_ptr<schema::DimensionMetadataT> DenseLevel(int32_t size) {
+  auto level = std::make_unique<schema::DimensionMetadataT>();
+  level->format = schema::DimensionType_DENSE;
+  level->dense_size = size;
+  return level;
+}
+
 }  // namespace
+
+Tensor EncodeSparse(const Tensor& dense, int block) {
+  const size_t element = TypeSize(dense.type);
+  const size_t width = element * static_cast<size_t>(block);
+  const auto inner = static_cast<size_t>(dense.shape.back()) / static_cast<size_t>(block);
+  const std::span<const std::byte> bytes = dense.data.bytes;
+  std::vector<std::byte> kept;
+  std::vector<int32_t> segments = {0}, indices;
+  for (size_t row = 0; inner > 0 && row < bytes.size(); row += inner * width) {
+    for (size_t i = 0; i < inner; ++i) {
+      const auto part = bytes.subspan(row + i * width, width);
+      if (std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; })) {
+        continue;
+      }
+      indices.push_back(static_cast<int32_t>(i));
+      kept.insert(kept.end(), part.begin(), part.end());
+    }
+    segments.push_back(static_cast<int32_t>(indices.size()));
+  }
+  const auto rank = static_cast<int32_t>(dense.shape.size());
+  auto sparsity = std::make_shared<schema::SparsityParametersT>();
+  for (int32_t d = 0; d < rank; ++d) sparsity->traversal_order.push_back(d);
+  for (int32_t d = 0; d + 1 < rank; ++d) {
+    sparsity->dim_metadata.push_back(DenseLevel(dense.shape[static_cast<size_t>(d)]));
+  }
+  auto rows = std::make_unique<schema::DimensionMetadataT>();
+  rows->format = schema::DimensionType_SPARSE_CSR;
+  rows->array_segments = ToUnion(segments);
+  rows->array_indices = ToUnion(indices);
+  sparsity->dim_metadata.push_back(std::move(rows));
+  if (block > 1) {
+    sparsity->traversal_order.push_back(rank);
+    sparsity->block_map = {rank - 1};
+    sparsity->dim_metadata.push_back(DenseLevel(block));
+  }
+  // An empty buffer would say that there is no constant.
+  if (kept.empty()) kept.resize(width);
+  Tensor out = dense;
+  out.data = Blob::Own(std::move(kept));
+  out.sparsity = std::move(sparsity);
+  return out;
+}
+
+uint64_t StoredBytes(const Tensor& tensor) {
+  uint64_t bytes = tensor.data.bytes.size();
+  if (tensor.sparsity == nullptr) return bytes;
+  for (const auto& level : tensor.sparsity->dim_metadata) {
+    if (level == nullptr) continue;
+    bytes += UnionBytes(level->array_segments) + UnionBytes(level->array_indices);
+  }
+  return bytes;
+}
+
+absl::Status DensifyConstants(Graph* graph, uint64_t memory_budget) {
+  for (Subgraph& subgraph : graph->subgraphs) {
+    std::vector<bool> kept(subgraph.tensors.size(), false);
+    for (const Node& node : subgraph.nodes) {
+      if (node.op != schema::BuiltinOperator_DENSIFY || node.input(0) < 0) continue;
+      kept[static_cast<size_t>(node.inputs[0])] = true;
+    }
+    for (size_t t = 0; t < subgraph.tensors.size(); ++t) {
+      Tensor& tensor = subgraph.tensors[t];
+      if (tensor.sparsity == nullptr || !tensor.is_constant() || kept[t]) continue;
+      LS_ASSIGN_OR_RETURN_IN(tensor.data, Densify(tensor, memory_budget),
+                             fmt::format("tensor '{}'", Printable(tensor.label())));
+      tensor.sparsity = nullptr;
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Blob> Densify(const Tensor& tensor, uint64_t memory_budget) {
   return Decoder(tensor).Decode(memory_budget);

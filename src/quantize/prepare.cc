@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/sparse.h"
 #include "ops/op.h"
 #include "passes/passes.h"
 #include "quantize/decompose.h"
@@ -85,6 +86,7 @@ absl::StatusOr<Graph> PrepareForQuantization(const Graph& graph, const Recipe& r
                                              const Context& context) {
   LS_RETURN_IF_ERROR(CheckNotQuantized(graph));
   Graph out = graph;
+  LS_RETURN_IF_ERROR(DensifyConstants(&out, context.memory_budget));
   LS_RETURN_IF_ERROR(Optimise(&out, context, /*unpack_weights=*/true));
   if (recipe.needs_calibration()) {
     Decompose(&out, recipe.kind);

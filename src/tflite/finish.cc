@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "litesmith/version.h"
@@ -30,6 +31,14 @@ TensorView View(const Subgraph& subgraph, int32_t index) {
   return view;
 }
 
+// FULLY_CONNECTED is the one operator that reads weights stored sparse, from this version on.
+constexpr int32_t kSparseVersion = 8;
+
+bool HasSparseWeights(const Subgraph& subgraph, const Node& node) {
+  return node.op == schema::BuiltinOperator_FULLY_CONNECTED && node.input(1) >= 0 &&
+         subgraph.tensors[static_cast<size_t>(node.input(1))].sparsity != nullptr;
+}
+
 void SetVersions(Subgraph* subgraph) {
   for (Node& node : subgraph->nodes) {
     const OpRecord* record = FindOp(node);
@@ -38,6 +47,7 @@ void SetVersions(Subgraph* subgraph) {
     for (int32_t t : node.inputs) inputs.push_back(View(*subgraph, t));
     for (int32_t t : node.outputs) outputs.push_back(View(*subgraph, t));
     node.version = record->version(VersionArgs{node, inputs, outputs});
+    if (HasSparseWeights(*subgraph, node)) node.version = std::max(node.version, kSparseVersion);
   }
 }
 

@@ -14,6 +14,8 @@ namespace {
 
 constexpr double kRampShare = 0.6;
 constexpr int64_t kMostUpdates = 100;
+// Tensors with less than this part (1 / n) of all weights stay dense.
+constexpr size_t kSmallPart = 100;
 
 // Weights that become zero together.
 struct Unit {
@@ -96,11 +98,30 @@ void ZeroSmallest(const PruneSpec& spec, double share, size_t inner, std::span<f
   }
 }
 
-std::vector<Weights> Pruned(const Graph& graph, const Parameters& parameters,
-                            const PruneSpec& spec) {
-  std::vector<Weights> all = FindWeights(graph, parameters);
-  std::erase_if(all, [&](const Weights& w) { return !WhyNotPruned(graph, spec, w).empty(); });
-  return all;
+size_t CountElements(const std::vector<Weights>& weights) {
+  size_t sum = 0;
+  for (const Weights& w : weights) sum += w.count;
+  return sum;
+}
+
+struct Targets {
+  std::vector<Weights> weights;
+  double share = 0.0;  // of each one's elements
+};
+
+Targets FindTargets(const Graph& graph, const Parameters& parameters, const PruneSpec& spec) {
+  Targets out;
+  out.weights = FindWeights(graph, parameters);
+  out.share = spec.sparsity;
+  const size_t all = CountElements(out.weights);
+  std::erase_if(out.weights,
+                [&](const Weights& w) { return !WhyNotPruned(graph, spec, w, all).empty(); });
+  const size_t pruned = CountElements(out.weights);
+  if (spec.kind == PruneKind::kElements && pruned > 0) {
+    out.share *= static_cast<double>(all) / static_cast<double>(pruned);
+    out.share = std::min(out.share, (1.0 + spec.sparsity) / 2.0);
+  }
+  return out;
 }
 
 // Zeros that are kept from step to step.
@@ -128,7 +149,9 @@ class Pruning : public TrainHook {
 
   absl::Status Begin(const Start& start, std::span<float> values) override {
     LS_RETURN_IF_ERROR(CheckPrunable(start.graph, spec_));
-    weights_ = Pruned(start.graph, start.parameters, spec_);
+    Targets targets = FindTargets(start.graph, start.parameters, spec_);
+    weights_ = std::move(targets.weights);
+    share_ = targets.share;
     if (weights_.empty()) {
       return Invalid("--prune {}: all weights that it could prune are frozen", spec_.ToString());
     }
@@ -142,7 +165,7 @@ class Pruning : public TrainHook {
   absl::Status AfterStep(int64_t step, std::span<float> values, ThreadPool* threads) override {
     masks_.Apply(values);
     if (step > ramp_ || step % every_ != 0) return absl::OkStatus();
-    const double share = PruneSchedule(spec_.sparsity, step, ramp_);
+    const double share = PruneSchedule(share_, step, ramp_);
     ParallelFor(threads, weights_.size(), 1, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         const Weights& w = weights_[i];
@@ -160,6 +183,7 @@ class Pruning : public TrainHook {
   PruneSpec spec_;
   std::vector<Weights> weights_;
   Masks masks_;
+  double share_ = 0.0;
   int64_t every_ = 1, ramp_ = 0;
 };
 
@@ -264,10 +288,14 @@ absl::StatusOr<PruneSpec> ParsePrune(std::string_view text) {
   return spec;
 }
 
-std::string WhyNotPruned(const Graph& graph, const PruneSpec& spec, const Weights& weights) {
+std::string WhyNotPruned(const Graph& graph, const PruneSpec& spec, const Weights& weights,
+                         size_t all) {
   if (weights.depthwise) return "depthwise kernels stay dense";
   if (graph.main().tensors[static_cast<size_t>(weights.tensor)].sparsity != nullptr) {
     return "stored sparse";
+  }
+  if (spec.kind != PruneKind::kGroups && weights.count * kSmallPart < all) {
+    return "it is small";
   }
   if (spec.kind == PruneKind::kElements) return "";
   if (weights.inner == 0) return "its last dimension is not the input's";
@@ -283,10 +311,12 @@ std::string WhyNotPruned(const Graph& graph, const PruneSpec& spec, const Weight
 absl::Status CheckPrunable(const Graph& graph, const PruneSpec& spec) {
   const std::vector<Weights> all = FindWeights(graph);
   std::string why;
+  size_t largest = 0;
   for (const Weights& w : all) {
-    const std::string reason = WhyNotPruned(graph, spec, w);
+    const std::string reason = WhyNotPruned(graph, spec, w, CountElements(all));
     if (reason.empty()) return absl::OkStatus();
-    if (why.empty()) {
+    if (w.count > largest) {
+      largest = w.count;
       why = fmt::format("{}: {}", Printable(WeightsLabel(graph, w)), reason);
     }
   }
@@ -304,8 +334,9 @@ absl::Status PruneNow(const PruneSpec& spec, Graph* graph) {
   LS_RETURN_IF_ERROR(CheckPrunable(*graph, spec));
   const Parameters parameters = FindParameters(*graph);
   std::vector<float> values = ReadParameters(*graph, parameters);
-  for (const Weights& w : Pruned(*graph, parameters, spec)) {
-    ZeroSmallest(spec, spec.sparsity, static_cast<size_t>(w.inner),
+  const Targets targets = FindTargets(*graph, parameters, spec);
+  for (const Weights& w : targets.weights) {
+    ZeroSmallest(spec, targets.share, static_cast<size_t>(w.inner),
                  std::span(values).subspan(w.offset, w.count));
   }
   WriteParameters(parameters, values, graph);

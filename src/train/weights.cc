@@ -11,6 +11,9 @@ bool IsTable(schema::BuiltinOperator op) {
   return op == schema::BuiltinOperator_PRELU || op == schema::BuiltinOperator_EMBEDDING_LOOKUP;
 }
 
+// Makes another version of its operand, of the same shape.
+bool IsStandIn(const Node& node) { return node.op == schema::BuiltinOperator_CUSTOM; }
+
 // The node and operand that read each tensor first as a weight; node -1: none.
 struct Reader {
   int32_t node = -1;
@@ -22,7 +25,7 @@ std::vector<Reader> FindReaders(const Subgraph& subgraph) {
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
     const Node& node = subgraph.nodes[n];
     const OpRecord* op = FindOp(node);
-    if (op == nullptr || IsTable(node.op)) continue;
+    if (op == nullptr || IsTable(node.op) || IsStandIn(node)) continue;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const InputRule rule = op->quant.input(i);
       if (node.inputs[i] < 0 || rule.role != Role::kWeight) continue;
@@ -30,10 +33,25 @@ std::vector<Reader> FindReaders(const Subgraph& subgraph) {
       if (reader.node < 0) reader = {static_cast<int32_t>(n), rule};
     }
   }
+  // Quantization-aware training puts a node of its own between weights and their reader.
+  for (const Node& node : subgraph.nodes) {
+    if (!IsStandIn(node) || node.input(0) < 0 || node.output(0) < 0) continue;
+    Reader& reader = readers[static_cast<size_t>(node.input(0))];
+    if (reader.node < 0) reader = readers[static_cast<size_t>(node.output(0))];
+  }
   return readers;
 }
 
 }  // namespace
+
+std::optional<size_t> WeightsOperand(const Node& node) {
+  const OpRecord* op = FindOp(node);
+  if (op == nullptr || IsTable(node.op) || IsStandIn(node)) return std::nullopt;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    if (op->quant.input(i).role == Role::kWeight) return i;
+  }
+  return std::nullopt;
+}
 
 std::vector<Weights> FindWeights(const Graph& graph, const Parameters& parameters) {
   const Subgraph& subgraph = graph.main();

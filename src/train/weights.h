@@ -4,6 +4,7 @@
 // The weights that pruning and clustering work on.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ std::vector<Weights> FindWeights(const Graph& graph, const Parameters& parameter
 
 // All float weights of the graph (FindParameters without a filter).
 std::vector<Weights> FindWeights(const Graph& graph);
+
+// Which operand of the node, if any, is such a weight.
+std::optional<size_t> WeightsOperand(const Node& node);
 
 // How reports and messages call it: the layer's name, else the tensor's, as users know it.
 std::string WeightsLabel(const Graph& graph, const Weights& weights);

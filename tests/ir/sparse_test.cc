@@ -1,5 +1,8 @@
 #include "ir/sparse.h"
 
+#include <algorithm>
+
+#include "base/random.h"
 #include "tests/testing.h"
 
 namespace litesmith {
@@ -91,6 +94,58 @@ TEST(DensifyTest, WrongParametersAreErrors) {
   auto far = Csr();
   far.dim_metadata[1] = Rows({0, 1, 1, 4}, {1, 0, 3});
   ExpectError({3, 4}, std::move(far), {5, 7, 8}, "outside the indices");
+}
+
+Tensor RandomlyZero(Shape shape, TensorType type, double zeros, uint64_t seed) {
+  Random random(seed);
+  Tensor tensor;
+  tensor.type = type;
+  tensor.shape = std::move(shape);
+  const auto count = static_cast<size_t>(NumElements(tensor.shape));
+  std::vector<float> floats(count, 0.0f);
+  std::vector<int8_t> bytes(count, 0);
+  for (size_t i = 0; i < count; ++i) {
+    if (random.Uniform() < zeros) continue;
+    floats[i] = static_cast<float>(random.Normal());
+    bytes[i] = static_cast<int8_t>(1 + random.Below(100));
+  }
+  tensor.data = type == schema::TensorType_FLOAT32 ? Blob::Of(floats) : Blob::Of(bytes);
+  return tensor;
+}
+
+TEST(EncodeSparseTest, DensifyGivesItBack) {
+  uint64_t seed = 0;
+  for (const Shape& shape : {Shape{1, 16}, Shape{7, 32}, Shape{3, 400}, Shape{2, 70000},
+                             Shape{4, 3, 3, 16}, Shape{16}}) {
+    for (const TensorType type : {schema::TensorType_FLOAT32, schema::TensorType_INT8}) {
+      for (const int block : {1, 4, 16}) {
+        for (const double zeros : {0.0, 0.5, 0.9, 1.0}) {
+          if (shape.back() % block != 0) continue;
+          const Tensor dense = RandomlyZero(shape, type, zeros, ++seed);
+          const Tensor sparse = EncodeSparse(dense, block);
+          ASSERT_NE(sparse.sparsity, nullptr);
+          EXPECT_FALSE(sparse.data.empty());
+          ASSERT_OK_AND_ASSIGN(const Blob back, Densify(sparse, 1 << 20));
+          ASSERT_EQ(back.bytes.size(), dense.data.bytes.size());
+          EXPECT_TRUE(std::equal(back.bytes.begin(), back.bytes.end(), dense.data.bytes.begin()));
+          if (zeros == 0.9 && block == 1 && type == schema::TensorType_FLOAT32 &&
+              shape.back() >= 100) {
+            EXPECT_LT(StoredBytes(sparse), StoredBytes(dense) / 3);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(EncodeSparseTest, StoresNothingOfEmptyRows) {
+  Tensor dense;
+  dense.shape = {3, 4};
+  dense.data = Blob::Of(std::vector<float>{0, 5, 0, 0, 0, 0, 0, 0, 7, 0, 0, 8});
+  const Tensor sparse = EncodeSparse(dense, 1);
+  EXPECT_EQ(sparse.data.As<float>().size(), 3u);
+  // 3 floats, 4 segments and 3 indices of a byte each.
+  EXPECT_EQ(StoredBytes(sparse), 12u + 4u + 3u);
 }
 
 }  // namespace

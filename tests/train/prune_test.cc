@@ -168,6 +168,25 @@ TEST(PruneNow, BlocksGoAsAWhole) {
   }
 }
 
+TEST(PruneNow, SmallAndDepthwiseWeightsStayButCount) {
+  NetworkBuilder b(9);
+  int32_t x = b.Input("x", {-1, 4, 4, 16});
+  schema::DepthwiseConv2DOptionsT options;
+  options.padding = schema::Padding_SAME;
+  options.stride_h = options.stride_w = options.depth_multiplier = 1;
+  x = b.Op(schema::BuiltinOperator_DEPTHWISE_CONV_2D, "depthwise",
+           {x, b.Random("d/w", {1, 3, 3, 16}), b.Random("d/b", {16})}, {-1, 4, 4, 16},
+           Options(options));
+  x = b.Dense("dense", b.Flatten("flat", x), 32);
+  b.Output(b.Dense("logits", x, 2, false));
+  Graph graph = b.graph();
+  ASSERT_OK(PruneNow(Spec("0.5"), &graph));
+  EXPECT_DOUBLE_EQ(Sparsity(ValuesOf(graph, "depthwise")), 0.0);
+  EXPECT_DOUBLE_EQ(Sparsity(ValuesOf(graph, "logits")), 0.0);
+  const double all = 16 * 9 + 32 * 256 + 64;
+  EXPECT_NEAR(Sparsity(ValuesOf(graph, "dense")), 0.5 * all / (32 * 256), 1e-4);
+}
+
 TEST(PruneNow, NamesWhatDoesNotFit) {
   NetworkBuilder b(5);
   b.Output(b.Dense("head", b.Input("x", {-1, 6}), 3, false));
