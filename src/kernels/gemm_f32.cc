@@ -164,6 +164,51 @@ void RunTile(const Tile& t) {
   }
 }
 
+// Twice kRows rows by one vector of packed columns, the second half of the rows `delta` floats
+// behind the first (pointers for all would not fit the registers). A single vector needs the rows,
+// because kRows sums hardly cover the latency.
+void RunTwins(const Tile& t, ptrdiff_t delta) {
+  const D d;
+  V acc[2][kRows];
+  if (t.load) {
+#pragma GCC unroll 16
+    for (size_t m = 0; m < kRows; ++m) {
+      acc[0][m] = LoadUpTo(d, t.c + m * t.c_stride, t.last);
+      acc[1][m] = LoadUpTo(d, t.c + (m + kRows) * t.c_stride, t.last);
+    }
+  } else {
+    const V start = t.bias != nullptr ? LoadUpTo(d, t.bias, t.last) : hn::Zero(d);
+#pragma GCC unroll 16
+    for (size_t m = 0; m < kRows; ++m) acc[0][m] = acc[1][m] = start;
+  }
+  const float* rows[kRows];
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kRows; ++m) rows[m] = t.rows[m];
+  const float* column = t.columns[0];
+  for (size_t tap = 0; tap < t.num_taps; ++tap) {
+    ptrdiff_t at = (t.taps != nullptr ? t.taps[tap] : 0) + t.k_offset;
+    ptrdiff_t twin = at + delta;
+    for (size_t r = 0; r < t.run; ++r, ++at, ++twin, column += kGemmPanel) {
+      const V b = hn::LoadU(d, column);
+#pragma GCC unroll 16
+      for (size_t m = 0; m < kRows; ++m) {
+        acc[0][m] = hn::MulAdd(hn::Set(d, rows[m][at]), b, acc[0][m]);
+        acc[1][m] = hn::MulAdd(hn::Set(d, rows[m][twin]), b, acc[1][m]);
+      }
+    }
+  }
+  const V low = hn::Set(d, t.low), high = hn::Set(d, t.high);
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kRows; ++m) {
+    if (t.clamp) {
+      acc[0][m] = Clamp(acc[0][m], low, high);
+      acc[1][m] = Clamp(acc[1][m], low, high);
+    }
+    StoreColumns(d, acc[0][m], t.c + m * t.c_stride, t.last);
+    StoreColumns(d, acc[1][m], t.c + (m + kRows) * t.c_stride, t.last);
+  }
+}
+
 using TileFunction = void (*)(const Tile&);
 
 struct TileTable {
@@ -286,6 +331,18 @@ void RunVectorOf(size_t vectors, const float* a, size_t depth, const GemmRight& 
   if constexpr (kN > 1) RunVectorOf<kN - 1>(vectors, a, depth, b, c, n, last);
 }
 
+// The next kRows rows to `t`; true where as many again follow, all `delta` floats behind them.
+bool FindTwins(RowCursor* cursor, Tile* t, ptrdiff_t* delta) {
+  for (size_t i = 0; i < kRows; ++i) t->rows[i] = cursor->Next();
+  bool regular = true;
+  for (size_t i = 0; i < kRows; ++i) {
+    const ptrdiff_t step = cursor->Next() - t->rows[i];
+    if (i == 0) *delta = step;
+    regular = regular && step == *delta;
+  }
+  return regular;
+}
+
 // One block of C for one range of k: `taps` of them from first_tap, elements [r_begin, r_begin +
 // run) of each.
 void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin, size_t run,
@@ -324,6 +381,17 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
     RowCursor cursor(*block.a, block.m_begin);
     size_t rows = 0;
     for (size_t m = block.m_begin; m < block.m_end; m += rows) {
+      if (form == Form::kPacked && vectors == 1 && block.m_end - m >= 2 * kRows) {
+        RowCursor ahead = cursor;
+        t.c = block.c->data + m * block.c->stride + n;
+        ptrdiff_t delta = 0;
+        if (FindTwins(&ahead, &t, &delta)) {
+          RunTwins(t, delta);
+          cursor = ahead;
+          rows = 2 * kRows;
+          continue;
+        }
+      }
       rows = RowsOfTile(block.m_end - m);
       for (size_t i = 0; i < rows; ++i) t.rows[i] = cursor.Next();
       t.c = block.c->data + m * block.c->stride + n;
