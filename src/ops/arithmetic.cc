@@ -12,6 +12,7 @@
 #include "kernels/gradient/elementwise_f32.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
+#include "ops/half_kernel.h"
 
 namespace litesmith {
 namespace {
@@ -168,6 +169,7 @@ absl::StatusOr<Kernel> QuantizedPrepare(const PrepareArgs& args, const Fused& fu
 
 template <Op op>
 absl::StatusOr<Kernel> PrepareArithmetic(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareArithmetic<op>);
   const Fused fused = GetFused(args.node, op);
   const TensorType type = args.in(0).type;
   if (args.in(1).type != type) return NoKernel(args);

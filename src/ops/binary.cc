@@ -10,6 +10,7 @@
 #include "kernels/reference/quotient.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
+#include "ops/half_kernel.h"
 
 namespace litesmith {
 namespace {
@@ -212,6 +213,7 @@ absl::StatusOr<Kernel> PreparePow(const PrepareArgs& args) {
 // MAXIMUM and MINIMUM compare the stored numbers: equal scales are the quantizer's concern.
 template <bool maximum>
 absl::StatusOr<Kernel> PrepareExtremum(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareExtremum<maximum>);
   LS_RETURN_IF_ERROR(CheckOneType(args));
   auto f = [](auto a, auto b) {
     if constexpr (maximum) return a > b ? a : b;

@@ -3,6 +3,7 @@
 #include "kernels/reference/comparison.h"
 
 #include "ops/elementwise.h"
+#include "ops/half_kernel.h"
 
 namespace litesmith {
 namespace {
@@ -67,6 +68,7 @@ absl::StatusOr<Kernel> Quantized(const PrepareArgs& args) {
 
 template <typename Op, bool equality>
 absl::StatusOr<Kernel> PrepareComparison(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareComparison<Op, equality>);
   const TensorType type = args.in(0).type;
   if (args.in(1).type != type || args.out(0).type != schema::TensorType_BOOL) return NoKernel(args);
   switch (type) {

@@ -3,6 +3,7 @@
 
 #include "base/packed_int.h"
 #include "ops/elementwise.h"
+#include "ops/half_kernel.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
 
@@ -77,6 +78,7 @@ absl::StatusOr<Kernel> PrepareLookup(const PrepareArgs& args) {
   for (int d = 1; d < table.rank(); ++d) columns *= static_cast<size_t>(table.shape[d]);
   const bool integers = table.type == schema::TensorType_INT8 || IsPacked(table.type);
   if (out == schema::TensorType_FLOAT32 && integers) return PrepareHybrid(args, columns);
+  if (out == schema::TensorType_FLOAT16 && integers) return HalfKernel(args, PrepareLookup);
   if (out != table.type || TypeSize(out) == 0) return NoKernel(args);
   const size_t bytes = columns * TypeSize(out);
   return LookupKernel(args, [bytes](const RunArgs& run, size_t row, size_t i) {

@@ -6,6 +6,7 @@
 #include "kernels/reference/sigmoid_int16.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
+#include "ops/half_kernel.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -55,6 +56,7 @@ absl::StatusOr<Kernel> PrepareInt16(const PrepareArgs& args, bool tanh) {
 }
 
 absl::StatusOr<Kernel> PrepareActivation(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareActivation);
   const bool tanh = args.node.op == schema::BuiltinOperator_TANH;
   const TensorView &in = args.in(0), &out = args.out(0);
   if (in.type != out.type) return NoKernel(args);

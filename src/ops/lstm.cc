@@ -86,13 +86,13 @@ reference::Lstm<W> Bind(const Plan<W>& p, const RunArgs& args, float* const* pee
     const auto peephole = PeepholeOf(at, g);
     if (!p.form.peephole || !peephole.has_value()) continue;
     if constexpr (std::is_same_v<W, float>) {
-      gate.finish.peephole = args.in<float>(*peephole);
+      gate.peephole = args.in<float>(*peephole);
     } else {
       const W* values = args.in<W>(*peephole);
       for (size_t c = 0; c < p.form.sizes.cells; ++c) {
         peepholes[g][c] = static_cast<float>(values[c]) * p.peephole_scale[g];
       }
-      gate.finish.peephole = peepholes[g];
+      gate.peephole = peepholes[g];
     }
   }
   if (p.form.projection) m.projection.values = args.in<W>(at.projection);
@@ -100,18 +100,20 @@ reference::Lstm<W> Bind(const Plan<W>& p, const RunArgs& args, float* const* pee
   return m;
 }
 
-template <typename W>
-void RunSequence(const Plan<W>& p, const LstmRun& run) {
+// The states to run on, and what is called after each step with the index of its first row.
+struct LstmStates {
+  float* output = nullptr;
+  float* cell = nullptr;
+};
+template <typename W, typename AfterStep>
+void RunSteps(const Plan<W>& p, const LstmRun& run, const LstmStates& states,
+              const reference::LstmScratch& scratch, float* const* peepholes,
+              const AfterStep& after) {
   const RunArgs& args = *run.args;
-  ScratchCutter cut(run.scratch);
-  float* peepholes[kLstmGates] = {};
-  const reference::LstmScratch scratch = CutScratch(p, &cut, peepholes);
   reference::Lstm<W> lstm = Bind(p, args, peepholes);
   const reference::LstmSizes& n = p.form.sizes;
   const float* x = args.in<float>(p.at.input);
   const float* aux = p.form.aux ? args.in<float>(*p.at.aux) : nullptr;
-  float* state = VariableOf<float>(args, p.at.output_state);
-  float* cell = VariableOf<float>(args, p.at.cell_state);
   const bool cifg = p.form.cifg;
   // Where LiteRT keeps the gates: one after the other in this order, the input gate only where
   // there is one.
@@ -123,15 +125,26 @@ void RunSequence(const Plan<W>& p, const LstmRun& run) {
     for (size_t g = 0; g < kLstmGates; ++g) {
       lstm.gates[g].finish.phase = (slots[g] * p.form.batches + b) * n.cells;
     }
+    float *state = states.output + b * n.outputs, *cell = states.cell + b * n.cells;
     for (size_t i = 0; i < p.form.steps; ++i) {
       const size_t t = p.backwards ? p.form.steps - 1 - i : i;
       const size_t row = (b * p.form.steps + t) * rows;
       reference::StepLstm(lstm, scratch, rows, x + row * n.inputs,
-                          aux == nullptr ? nullptr : aux + row * n.aux_inputs,
-                          state + b * n.outputs, cell + b * n.cells, run.out + row * run.out_width,
-                          run.out_width);
+                          aux == nullptr ? nullptr : aux + row * n.aux_inputs, state, cell,
+                          run.out + row * run.out_width, run.out_width);
+      after(rows, cell);
     }
   }
+}
+
+template <typename W>
+void RunSequence(const Plan<W>& p, const LstmRun& run) {
+  ScratchCutter cut(run.scratch);
+  float* peepholes[kLstmGates] = {};
+  const reference::LstmScratch scratch = CutScratch(p, &cut, peepholes);
+  const LstmStates states{VariableOf<float>(*run.args, p.at.output_state),
+                          VariableOf<float>(*run.args, p.at.cell_state)};
+  RunSteps(p, run, states, scratch, peepholes, [](size_t, const float*) {});
 }
 
 // The scale of weights that are there, when they are int8.
@@ -163,8 +176,9 @@ absl::Status TakeScales(const PrepareArgs& args, Plan<W>* p) {
 }
 
 template <typename W>
-absl::StatusOr<PreparedLstm> PrepareWith(const LstmOperands& at, const LstmSettings& settings,
-                                         const LstmForm& form, const PrepareArgs& args) {
+absl::StatusOr<std::shared_ptr<Plan<W>>> MakePlan(const LstmOperands& at,
+                                                  const LstmSettings& settings,
+                                                  const LstmForm& form) {
   auto plan = std::make_shared<Plan<W>>();
   plan->at = at;
   plan->form = form;
@@ -177,6 +191,13 @@ absl::StatusOr<PreparedLstm> PrepareWith(const LstmOperands& at, const LstmSetti
   plan->lstm.asymmetric = settings.asymmetric;
   LS_ASSIGN_OR_RETURN(plan->lstm.activation, CellActivationOf(settings.activation));
   plan->lstm.gates[kCellGate].finish.activation = plan->lstm.activation;
+  return plan;
+}
+
+template <typename W>
+absl::StatusOr<PreparedLstm> PrepareWith(const LstmOperands& at, const LstmSettings& settings,
+                                         const LstmForm& form, const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(std::shared_ptr<Plan<W>> plan, MakePlan<W>(at, settings, form));
   LS_RETURN_IF_ERROR(TakeScales(args, plan.get()));
   ScratchCutter count(nullptr);
   float* peepholes[kLstmGates] = {};
@@ -303,6 +324,38 @@ absl::StatusOr<PreparedLstm> PrepareFloatLstm(const LstmOperands& at, const Lstm
   if (weights == kFloat) return PrepareWith<float>(at, settings, form, args);
   if (weights == schema::TensorType_INT8) return PrepareWith<int8_t>(at, settings, form, args);
   return NoKernel(args);
+}
+
+absl::Status ObserveLstm(const LstmOperands& at, const LstmSettings& settings,
+                         std::span<const TensorView> inputs, const LstmObserver& observe) {
+  LS_ASSIGN_OR_RETURN(const LstmForm form, LstmFormOf(at, settings, inputs));
+  LS_ASSIGN_OR_RETURN(const std::shared_ptr<Plan<float>> plan, MakePlan<float>(at, settings, form));
+  const reference::LstmSizes& n = form.sizes;
+  const size_t rows = settings.time_major ? form.batches : 1;
+  std::vector<std::vector<float>> memory;
+  const auto take = [&memory](size_t count) { return memory.emplace_back(count, 0.0f).data(); };
+  reference::LstmScratch scratch;
+  for (size_t g = 0; g < kLstmGates; ++g) {
+    scratch.gates[g] = take(rows * n.cells);
+    if (form.layer_norm) scratch.sums[g] = take(rows * n.cells);
+  }
+  scratch.hidden = take(rows * n.cells);
+  const LstmStates states{take(form.batches * n.outputs), take(form.batches * n.cells)};
+  float* out = take(form.batches * form.steps * n.outputs);
+  std::vector<const void*> pointers;
+  for (const TensorView& v : inputs) pointers.push_back(v.present ? v.data : nullptr);
+  RunArgs args;
+  args.inputs = pointers;
+  float* peepholes[kLstmGates] = {};
+  RunSteps(*plan, LstmRun{&args, out, n.outputs, nullptr}, states, scratch, peepholes,
+           [&](size_t, const float* cell) {
+             for (size_t g = form.cifg ? 1 : 0; form.layer_norm && g < kLstmGates; ++g) {
+               observe(static_cast<LstmValue>(g), {scratch.sums[g], rows * n.cells});
+             }
+             observe(LstmValue::kHidden, {scratch.hidden, rows * n.cells});
+             observe(LstmValue::kCell, {cell, rows * n.cells});
+           });
+  return absl::OkStatus();
 }
 
 }  // namespace litesmith

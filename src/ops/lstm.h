@@ -70,6 +70,20 @@ struct PreparedLstm {
 absl::StatusOr<PreparedLstm> PrepareFloatLstm(const LstmOperands& at, const LstmSettings& settings,
                                               const LstmForm& form, const PrepareArgs& args);
 
+// What an integer LSTM has scales of its own for: the sums of the gates before layer normalization,
+// the hidden values before a projection (the node's intermediates 0 to 4), and the cell state.
+enum class LstmValue : size_t { kInput, kForget, kCandidate, kOutput, kHidden, kCell };
+using LstmObserver = std::function<void(LstmValue, std::span<const float>)>;
+
+// Runs a float LSTM from states of zero and shows these values after every step. REQUIRES: `data`
+// of all inputs but the states; shapes as CheckLstmShapes wants them.
+absl::Status ObserveLstm(const LstmOperands& at, const LstmSettings& settings,
+                         std::span<const TensorView> inputs, const LstmObserver& observe);
+
+// Operands and settings of UNIDIRECTIONAL_SEQUENCE_LSTM.
+LstmOperands SequenceLstmOperands(const Node& node);
+LstmSettings SequenceLstmSettings(const Node& node);
+
 }  // namespace litesmith
 
 #endif  // LITESMITH_OPS_LSTM_H_

@@ -117,9 +117,23 @@ absl::StatusOr<Kernel> FoldByOperator(const PrepareArgs& args, const ReduceGeome
   }
 }
 
+// ANY and ALL, and what they are called as sums, products and extremes.
+absl::StatusOr<Kernel> PrepareBool(const PrepareArgs& args, const ReduceGeometry& g) {
+  if (args.in(0).type != schema::TensorType_BOOL) return NoKernel(args);
+  const schema::BuiltinOperator op = args.node.op;
+  if (op == schema::BuiltinOperator_REDUCE_ANY || op == schema::BuiltinOperator_REDUCE_MAX ||
+      op == schema::BuiltinOperator_SUM) {
+    return FoldKernel<uint8_t>(g, 0,
+                               [](uint8_t a, uint8_t x) { return uint8_t{a != 0 || x != 0}; });
+  }
+  return FoldKernel<uint8_t>(g, 1, [](uint8_t a, uint8_t x) { return uint8_t{a != 0 && x != 0}; });
+}
+
 absl::StatusOr<Kernel> PrepareFold(const PrepareArgs& args, const ReduceGeometry& g) {
   const TensorView &in = args.in(0), &out = args.out(0);
   switch (in.type) {
+    case schema::TensorType_BOOL:
+      return PrepareBool(args, g);
     case schema::TensorType_FLOAT32:
       return FoldByOperator<float>(args, g);
     case schema::TensorType_INT32:
@@ -142,15 +156,6 @@ absl::StatusOr<Kernel> PrepareFold(const PrepareArgs& args, const ReduceGeometry
     default:
       return NoKernel(args);
   }
-}
-
-absl::StatusOr<Kernel> PrepareBool(const PrepareArgs& args, const ReduceGeometry& g) {
-  if (args.in(0).type != schema::TensorType_BOOL) return NoKernel(args);
-  if (args.node.op == schema::BuiltinOperator_REDUCE_ANY) {
-    return FoldKernel<uint8_t>(g, 0,
-                               [](uint8_t a, uint8_t x) { return uint8_t{a != 0 || x != 0}; });
-  }
-  return FoldKernel<uint8_t>(g, 1, [](uint8_t a, uint8_t x) { return uint8_t{a != 0 && x != 0}; });
 }
 
 // Accumulates in Acc in the scratch memory, then out[i] = finish(sum).
@@ -379,8 +384,7 @@ int MeanMaxMinVersion(const VersionArgs& args) {
   // Version 3 names int16 too, but TFLite's converter writes 2.
   return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
-int SumVersion(const VersionArgs& args) { return args.in(0) == schema::TensorType_INT8 ? 2 : 1; }
-int ProdVersion(const VersionArgs& args) {
+int SumOrProdVersion(const VersionArgs& args) {
   return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
 }
 int VersionOne(const VersionArgs&) { return 1; }
@@ -410,7 +414,7 @@ const OpRecord& MeanOp() {
 }
 const OpRecord& SumOp() {
   static const OpRecord record = [] {
-    OpRecord r = MakeRecord(schema::BuiltinOperator_SUM, {"", "Sum", "ReduceSum"}, SumVersion,
+    OpRecord r = MakeRecord(schema::BuiltinOperator_SUM, {"", "Sum", "ReduceSum"}, SumOrProdVersion,
                             OutputRule::kRange, MeanGradient);
     // LiteRT's reference kernel takes int16 elements for bytes; the quantizer writes MEAN and MUL.
     r.quant.int16x8 = false;
@@ -432,7 +436,7 @@ const OpRecord& ReduceMinOp() {
 }
 const OpRecord& ReduceProdOp() {
   static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_REDUCE_PROD, {"", "Prod", "ReduceProd"}, ProdVersion,
+      MakeRecord(schema::BuiltinOperator_REDUCE_PROD, {"", "Prod", "ReduceProd"}, SumOrProdVersion,
                  OutputRule::kRange);
   return record;
 }

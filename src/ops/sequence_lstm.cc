@@ -19,25 +19,14 @@ using schema::UnidirectionalSequenceLSTMOptionsT;
 
 constexpr size_t kIntermediates = 5, kHidden = 4;
 
-LstmOperands OperandsOf(const Node& node) {
-  LstmOperands at;
-  if (node.inputs.size() == 24) at.layer_norm = 20;
-  return at;
-}
-
-LstmSettings SettingsOf(const Node& node) {
-  const auto& o = node.GetOptions<UnidirectionalSequenceLSTMOptionsT>();
-  return {o.fused_activation_function,  o.cell_clip, o.proj_clip, o.time_major,
-          o.asymmetric_quantize_inputs, false};
-}
-
 absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
   LS_RETURN_IF_ERROR(CheckOperands(args, 1, 24, 1));
   if (args.inputs.size() != 20 && args.inputs.size() != 24) {
     return Invalid("it has {} inputs, 20 or 24 are needed", args.inputs.size());
   }
-  LS_ASSIGN_OR_RETURN(const LstmForm form,
-                      LstmFormOf(OperandsOf(args.node), SettingsOf(args.node), args.inputs));
+  LS_ASSIGN_OR_RETURN(
+      const LstmForm form,
+      LstmFormOf(SequenceLstmOperands(args.node), SequenceLstmSettings(args.node), args.inputs));
   Shape out = args.in(0).shape;
   out[2] = static_cast<int32_t>(form.sizes.outputs);
   LS_RETURN_IF_ERROR(CheckShape(out));
@@ -280,8 +269,8 @@ absl::StatusOr<Kernel> PrepareInteger(const LstmOperands& at, const LstmSettings
 // -------------------------------------------------------------------------------------
 
 absl::StatusOr<Kernel> PrepareLstm(const PrepareArgs& args) {
-  const LstmOperands at = OperandsOf(args.node);
-  const LstmSettings settings = SettingsOf(args.node);
+  const LstmOperands at = SequenceLstmOperands(args.node);
+  const LstmSettings settings = SequenceLstmSettings(args.node);
   LS_ASSIGN_OR_RETURN(const LstmForm form, LstmFormOf(at, settings, args.inputs));
   LS_RETURN_IF_ERROR(CheckLstmShapes(at, form, args));
   if (!(settings.cell_clip >= 0.0f) || !(settings.projection_clip >= 0.0f)) {
@@ -316,6 +305,18 @@ int Version(const VersionArgs& args) {
 
 }  // namespace
 
+LstmOperands SequenceLstmOperands(const Node& node) {
+  LstmOperands at;
+  if (node.inputs.size() == 24) at.layer_norm = 20;
+  return at;
+}
+
+LstmSettings SequenceLstmSettings(const Node& node) {
+  const auto& o = node.GetOptions<UnidirectionalSequenceLSTMOptionsT>();
+  return {o.fused_activation_function,  o.cell_clip, o.proj_clip, o.time_major,
+          o.asymmetric_quantize_inputs, false};
+}
+
 const OpRecord& UnidirectionalSequenceLstmOp() {
   static const OpRecord record = [] {
     OpRecord r;
@@ -326,6 +327,7 @@ const OpRecord& UnidirectionalSequenceLstmOp() {
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;
+    r.quant.int8 = true;  // by quantize/lstm_plan.cc, beyond what the rule says
     r.quant.inputs = {{Role::kActivation, -1}};
     // Input and recurrent weights, peephole (all int8 in the hybrid form), biases, projection.
     for (int i = 1; i <= 11; ++i) r.quant.inputs.push_back({Role::kWeight, -1});

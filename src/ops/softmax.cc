@@ -6,6 +6,7 @@
 
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
+#include "ops/half_kernel.h"
 #include "ops/op_support.h"
 
 namespace litesmith {
@@ -211,6 +212,7 @@ absl::Status CheckOutputQuant(const TensorView& output) {
 }
 
 absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareByType);
   const float beta = args.node.GetOptions<schema::SoftmaxOptionsT>().beta;
   if (!std::isfinite(beta)) return Invalid("beta is {}", beta);
   const TensorType in = args.in(0).type;

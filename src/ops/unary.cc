@@ -12,6 +12,7 @@
 #include "kernels/reference/lookup.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
+#include "ops/half_kernel.h"
 
 namespace litesmith {
 namespace {
@@ -36,6 +37,7 @@ bool IsFloat(const PrepareArgs& args) {
 
 template <float (*function)(float)>
 absl::StatusOr<Kernel> PrepareFloat(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareFloat<function>);
   if (!IsFloat(args)) return NoKernel(args);
   return UnaryKernel<float, float>(args, [](float x) { return function(x); });
 }
@@ -104,6 +106,7 @@ absl::StatusOr<Kernel> PrepareAbs(const PrepareArgs& args) {
 }
 
 absl::StatusOr<Kernel> PrepareNeg(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareNeg);
   if (args.in(0).type != args.out(0).type) return NoKernel(args);
   auto negate = [](auto x) { return reference::WrappingSub(decltype(x){0}, x); };
   switch (args.in(0).type) {
@@ -190,6 +193,7 @@ absl::StatusOr<Kernel> PrepareElu(const PrepareArgs& args) {
 }
 
 absl::StatusOr<Kernel> PrepareGelu(const PrepareArgs& args) {
+  if (IsHalf(args)) return HalfKernel(args, PrepareGelu);
   const bool approximate = args.node.GetOptions<schema::GeluOptionsT>().approximate;
   const auto f = approximate ? reference::GeluApproximate : reference::Gelu;
   if (IsFloat(args)) return UnaryKernel<float, float>(args, f);

@@ -60,6 +60,8 @@ void SetOptions(RecipeKind kind, NodeMode mode, Node* node) {
   SetOptionFields<schema::AddOptionsT>(kind, mode, node);
   SetOptionFields<schema::SubOptionsT>(kind, mode, node);
   SetOptionFields<schema::BatchMatMulOptionsT>(kind, mode, node);
+  SetOptionFields<schema::UnidirectionalSequenceLSTMOptionsT>(kind, mode, node);
+  SetOptionFields<schema::BidirectionalSequenceLSTMOptionsT>(kind, mode, node);
 }
 
 class Applier {
@@ -233,7 +235,7 @@ class Applier {
     Tensor& tensor = subgraph_.tensors[static_cast<size_t>(index)];
     if (form.type == schema::TensorType_INT32 || form.type == schema::TensorType_INT64) {
       tensor.data = QuantizeBias(values, form.type, form.quant);
-    } else if (is_weight_[static_cast<size_t>(t)]) {
+    } else if (is_weight_[static_cast<size_t>(t)] && form.type == schema::TensorType_INT8) {
       tensor.data = QuantizeWeights(kind_, values, original(t).shape, form.quant);
     } else {
       tensor.data = QuantizeActivation(values, form.type, form.quant);
@@ -260,7 +262,8 @@ class Applier {
     }
     switch (rule.role) {
       case Role::kIndex:
-        return Get(t, Form{});
+        // Coefficients of an LSTM.
+        return Get(t, IsFloatConstant(original_, t) ? PlannedForm(t) : Form{});
       case Role::kWeight:
         is_weight_[static_cast<size_t>(t)] = true;
         return Get(t, PlannedForm(t));
@@ -292,6 +295,7 @@ class Applier {
       }
       SetBase(t, integer ? IntegerForm(t) : Form{});
     }
+    if (mode == NodeMode::kInteger) SetStates(node);
     SetOptions(kind_, mode, &node);
     subgraph_.nodes.push_back(std::move(node));
     return absl::OkStatus();
@@ -426,6 +430,21 @@ class Applier {
     Emit(y, schema::BuiltinOperator_GATHER, {table_index, steps[1]}, y,
          Options(schema::GatherOptionsT{}));
     return absl::OkStatus();
+  }
+
+  // Variables and intermediate tensors that an integer node keeps as integers.
+  void SetStates(const Node& node) {
+    const auto set = [this](int32_t t) {
+      if (t < 0 || planned(t).quant.empty() || planned(t).type == schema::TensorType_FLOAT32)
+        return;
+      Tensor& tensor = subgraph_.tensors[static_cast<size_t>(t)];
+      tensor.type = planned(t).type;
+      tensor.quant = planned(t).quant;
+    };
+    for (int32_t t : node.intermediates) set(t);
+    for (int32_t t : node.inputs) {
+      if (t >= 0 && subgraph_.tensors[static_cast<size_t>(t)].is_variable) set(t);
+    }
   }
 
   absl::Status SetOutputs() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "quantize/lstm_plan.h"
 #include "quantize/quantize.h"
 #include "quantize/rules.h"
 #include "runtime/executor.h"
@@ -106,7 +107,9 @@ class Observer {
   Observer(std::unique_ptr<Executor> executor, std::vector<Range>* ranges)
       : executor_(std::move(executor)), ranges_(*ranges) {
     executor_->SetObserver([this](size_t n) {
-      for (int32_t t : executor_->graph().main().nodes[n].outputs) Look(t);
+      const Node& node = executor_->graph().main().nodes[n];
+      for (int32_t t : node.outputs) Look(t);
+      if (IsSequenceLstm(node)) LookInside(node);
     });
   }
 
@@ -118,6 +121,7 @@ class Observer {
     executor_->ResetVariables();
     for (int32_t t : executor_->graph().main().inputs) Look(t);
     if (poisoned_ < 0) LS_RETURN_IF_ERROR(executor_->Run(&context));
+    LS_RETURN_IF_ERROR(inside_);
     *poisoned = poisoned_;
     return absl::OkStatus();
   }
@@ -128,8 +132,17 @@ class Observer {
     if (!Observe(executor_->tensor(t), &ranges_[static_cast<size_t>(t)])) poisoned_ = t;
   }
 
+  void LookInside(const Node& node) {
+    const auto look = [this](int32_t t, std::span<const float> values) {
+      if (poisoned_ >= 0) return;
+      if (!Observe(std::as_bytes(values), &ranges_[static_cast<size_t>(t)])) poisoned_ = t;
+    };
+    if (inside_.ok()) inside_ = ObserveLstmNode(*executor_, node, look);
+  }
+
   std::unique_ptr<Executor> executor_;
   std::vector<Range>& ranges_;
+  absl::Status inside_;
   int32_t poisoned_ = -1;
 };
 

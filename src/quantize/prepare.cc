@@ -7,6 +7,7 @@
 #include "ops/op.h"
 #include "passes/passes.h"
 #include "quantize/decompose.h"
+#include "quantize/lstm_plan.h"
 #include "quantize/quantize.h"
 #include "quantize/rules.h"
 
@@ -90,6 +91,7 @@ absl::StatusOr<Graph> PrepareForQuantization(const Graph& graph, const Recipe& r
   LS_RETURN_IF_ERROR(Optimise(&out, context, /*unpack_weights=*/true));
   if (recipe.needs_calibration()) {
     Decompose(&out, recipe.kind);
+    if (recipe.kind == RecipeKind::kInt8) AddLstmIntermediates(&out);
     UntieConstants(&out);
   }
   return out;

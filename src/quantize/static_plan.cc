@@ -6,6 +6,7 @@
 
 #include "ops/op.h"
 #include "quantize/lowering.h"
+#include "quantize/lstm_plan.h"
 #include "quantize/params.h"
 #include "quantize/rules.h"
 
@@ -33,8 +34,13 @@ class StaticPlanner {
     for (const auto plan_node :
          {&StaticPlanner::PlanOperands, &StaticPlanner::WidenWeights, &StaticPlanner::PlanBias}) {
       for (size_t n = 0; n < subgraph_.nodes.size(); ++n) {
-        if (integer_[n]) (this->*plan_node)(subgraph_.nodes[n]);
+        const Node& node = subgraph_.nodes[n];
+        if (integer_[n] && !IsSequenceLstm(node)) (this->*plan_node)(node);
       }
+    }
+    for (size_t n = 0; n < subgraph_.nodes.size(); ++n) {
+      const Node& node = subgraph_.nodes[n];
+      if (integer_[n] && IsSequenceLstm(node)) PlanLstm(subgraph_, ranges_, node, &plan_);
     }
     return absl::OkStatus();
   }
@@ -95,6 +101,7 @@ class StaticPlanner {
     if (!Supports(op->quant, kind_)) {
       return kind_ == RecipeKind::kInt8 ? "it has no int8 kernel" : "it has no 16x8 kernel";
     }
+    if (IsSequenceLstm(node)) return LstmObstacle(subgraph_, node, ranges_);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] < 0) continue;
       const std::string obstacle = InputObstacle(op->quant.input(i), i, node.inputs[i], node);

@@ -32,6 +32,7 @@ template <typename W>
 struct LstmGate {
   LstmMatrix<W> input, aux, recurrent;
   const float* diagonal = nullptr;  // instead of `recurrent`
+  const float* peephole = nullptr;
   GateFinish finish;
 };
 
@@ -48,8 +49,9 @@ struct Lstm {
 };
 
 struct LstmScratch {
-  float* gates[kLstmGates] = {};           // rows * cells each
-  float* hidden = nullptr;                 // rows * cells
+  float* sums[kLstmGates] = {};   // as many: the gates before normalization; null: not wanted
+  float* gates[kLstmGates] = {};  // rows * cells each
+  float* hidden = nullptr;        // rows * cells
   QuantizedRows x, aux, state, projected;  // hybrid only
 };
 
@@ -82,7 +84,11 @@ void RunLstmGate(const Lstm<W>& m, const LstmScratch& s, size_t which, size_t ro
   } else {
     Accumulate(state, s.state, g.recurrent, rows, n.outputs, n.cells, gate);
   }
-  FinishGate(g.finish, rows, n.cells, cell, gate);
+  if (g.peephole != nullptr) {
+    for (size_t i = 0; i < rows * n.cells; ++i) gate[i] += g.peephole[i % n.cells] * cell[i];
+  }
+  if (s.sums[which] != nullptr) std::copy_n(gate, rows * n.cells, s.sums[which]);
+  FinishGate(g.finish, rows, n.cells, gate);
 }
 
 template <typename W>

@@ -181,22 +181,17 @@ inline void FinishRnnStep(CellActivation activation, size_t count, float* out, f
 // ---- LSTM
 // ------------------------------------------------------------------------------------------------
 
-// One gate after its products: peephole, layer normalization, activation. Null: not used. With
-// layer normalization the bias comes after it, else the products were added to it.
+// One gate after its products and its peephole: layer normalization, activation. Null: not used.
+// With layer normalization the bias comes after it, else the products were added to it.
 struct GateFinish {
-  const float* peephole = nullptr;
   const float* layer_norm = nullptr;
   const float* bias = nullptr;
   CellActivation activation = CellActivation::kSigmoid;
   size_t phase = 0;  // see EigenLogistic
 };
-inline void FinishGate(const GateFinish& g, size_t rows, size_t cells, const float* cell_state,
-                       float* gate) {
+inline void FinishGate(const GateFinish& g, size_t rows, size_t cells, float* gate) {
   for (size_t r = 0; r < rows; ++r) {
     float* row = gate + r * cells;
-    if (g.peephole != nullptr) {
-      for (size_t c = 0; c < cells; ++c) row[c] += g.peephole[c] * cell_state[r * cells + c];
-    }
     if (g.layer_norm != nullptr) {
       float sum = 0.0f;
       for (size_t c = 0; c < cells; ++c) sum += row[c];
