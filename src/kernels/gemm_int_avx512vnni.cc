@@ -103,10 +103,68 @@ void Run(const IntTile& t, size_t first) {
   }
 }
 
+// kRows rows by one panel. Each product of the tile above loads its own left group there, and the
+// loads are what it waits for: so two groups are loaded at a time, and the weights' groups are
+// interleaved to match; lanes then hold the sums of even and of odd groups side by side
+// (1024x16x144 in int8: 7.7 -> 6.3 us).
+template <class Op>
+void RunSinglePanel(const IntTile& t, size_t first) {
+  __m512i single[kRows], low[kRows], high[kRows];
+  const __m512i init = _mm512_loadu_si512(t.init);
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kRows; ++m) {
+    single[m] = init;
+    low[m] = high[m] = _mm512_setzero_si512();
+  }
+  const __m512i flip = _mm512_set1_epi32(static_cast<int32_t>(t.flip));
+  const std::byte* rows[kRows];
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kRows; ++m) rows[m] = t.rows[first + m];
+  const std::byte* b = t.panels[0];
+  for (size_t tap = 0; tap < t.num_taps; ++tap) {
+    ptrdiff_t at = (t.taps == nullptr ? 0 : t.taps[tap]) + t.offset;
+    size_t left = t.groups;
+    for (; left >= 2; left -= 2, at += 8, b += 128) {
+      const __m512i even = _mm512_load_si512(b), odd = _mm512_load_si512(b + 64);
+      const __m512i b_low = _mm512_unpacklo_epi32(even, odd);
+      const __m512i b_high = _mm512_unpackhi_epi32(even, odd);
+#pragma GCC unroll 8
+      for (size_t m = 0; m < kRows; ++m) {
+        int64_t groups;
+        __builtin_memcpy(&groups, rows[m] + at, sizeof(groups));
+        const __m512i a = Op::Left(_mm512_set1_epi64(groups), flip);
+        low[m] = Op::Dot(low[m], a, b_low);
+        high[m] = Op::Dot(high[m], a, b_high);
+      }
+    }
+    if (left == 0) continue;
+    const __m512i right = _mm512_load_si512(b);
+#pragma GCC unroll 8
+    for (size_t m = 0; m < kRows; ++m) {
+      single[m] = Op::Dot(single[m], Op::Left(Broadcast(rows[m] + at), flip), right);
+    }
+    b += 64;
+  }
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kRows; ++m) {
+    const __m512 l = _mm512_castsi512_ps(low[m]), h = _mm512_castsi512_ps(high[m]);
+    const __m512i even = _mm512_castps_si512(_mm512_shuffle_ps(l, h, 0x88));
+    const __m512i odd = _mm512_castps_si512(_mm512_shuffle_ps(l, h, 0xdd));
+    const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(even, odd), single[m]);
+    _mm512_store_si512(t.sums + (first + m) * kIntTileColumns, sum);
+  }
+}
+
 template <class Op, size_t kN>
 void RunRows(const IntTile& t) {
   size_t m = 0;
-  for (; m + kRows <= t.num_rows; m += kRows) Run<Op, kRows, kN, 2 / kN>(t, m);
+  for (; m + kRows <= t.num_rows; m += kRows) {
+    if constexpr (kN == 1) {
+      RunSinglePanel<Op>(t, m);
+    } else {
+      Run<Op, kRows, kN, 1>(t, m);
+    }
+  }
   switch (t.num_rows - m) {
     case 1:
       return Run<Op, 1, kN, 8 / kN>(t, m);
