@@ -146,19 +146,17 @@ class FlatFilter {
   size_t channels_ = 0;
 };
 
-// Channels [c, c + kV vectors) of output rows [begin, end).
-template <size_t kTaps, size_t kV, class D>
-void Columns(D d, const Job& job, const Filter& filter, const InnerColumns& inner,
-             const FlatFilter<kTaps>& flat, size_t c, size_t begin, size_t end) {
-  const ConvGeometry& g = *job.g;
-  const size_t channels = g.out_c;
-  for (size_t row = begin; row < end; ++row) {
-    const float* image = job.input + row / g.out_h * g.in_h * g.in_w * channels;
-    const auto positions = [&](const float* const* taps, int32_t x, size_t count) HWY_ATTR {
-      float* out = job.out.data + (row * g.out_w + x) * channels;
-      if (!flat.Run(taps, count, out)) Block<kTaps, kV>(d, filter, taps, c, count, out);
-    };
-    ForTapRuns(g, inner, image, job.pad, static_cast<int32_t>(row % g.out_h), positions);
+// All channels of a run of positions.
+template <size_t kTaps, class D>
+HWY_INLINE void Positions(D d, const Filter& f, const float* const* taps, size_t channels,
+                          size_t count, float* out) {
+  const size_t lanes = hn::Lanes(d);
+  size_t c = 0;
+  for (; c + kVectors * lanes <= channels; c += kVectors * lanes) {
+    Block<kTaps, kVectors>(d, f, taps, c, count, out);
+  }
+  for (; c < channels; c += lanes) {  // the last one overlaps
+    Block<kTaps, 1>(d, f, taps, std::min(c, channels - lanes), count, out);
   }
 }
 
@@ -167,7 +165,7 @@ void RowsOf(const Job& job, size_t begin, size_t end) {
   const hn::CappedTag<float, kLanes> d;
   const ConvGeometry& g = *job.g;
   const InnerColumns inner(g);
-  const size_t channels = g.out_c, lanes = hn::Lanes(d);
+  const size_t channels = g.out_c;
   const Filter filter = {job.weights,
                          channels,
                          size_t(g.filter_h) * g.filter_w,
@@ -177,16 +175,13 @@ void RowsOf(const Job& job, size_t begin, size_t end) {
                          job.out.low,
                          job.out.high};
   const FlatFilter<kTaps> flat(job);
-  const size_t band = BandRows(g, sizeof(float));
-  for (size_t row = begin; row < end; row += band) {
-    const size_t stop = std::min(end, row + band);
-    size_t c = 0;
-    for (; c + kVectors * lanes <= channels; c += kVectors * lanes) {
-      Columns<kTaps, kVectors>(d, job, filter, inner, flat, c, row, stop);
-    }
-    for (; c < channels; c += lanes) {  // the last one overlaps
-      Columns<kTaps, 1>(d, job, filter, inner, flat, std::min(c, channels - lanes), row, stop);
-    }
+  for (size_t row = begin; row < end; ++row) {
+    const float* image = job.input + row / g.out_h * g.in_h * g.in_w * channels;
+    const auto positions = [&](const float* const* taps, int32_t x, size_t count) HWY_ATTR {
+      float* out = job.out.data + (row * g.out_w + x) * channels;
+      if (!flat.Run(taps, count, out)) Positions<kTaps>(d, filter, taps, channels, count, out);
+    };
+    ForTapRuns(g, inner, image, job.pad, static_cast<int32_t>(row % g.out_h), positions);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <type_traits>
 
+#include "kernels/depthwise_bytes.h"
 #include "kernels/depthwise_taps.h"
 #include "kernels/simd.h"
 
@@ -254,19 +255,21 @@ HWY_INLINE void Block(const int32_t* block, size_t pairs, const In* const* taps,
   }
 }
 
-// One run of positions, one block of channels.
+// One run of positions, all channels.
 template <size_t kTaps, class D16, template <class...> class Stage, typename... Extra, typename In>
-HWY_INLINE void Positions(const DepthwiseS16Packed& p, size_t index, const In* const* taps,
-                          size_t count, int32_t offset, const DepthwiseS16Run& run, size_t at) {
+HWY_INLINE void Positions(const DepthwiseS16Packed& p, const In* const* taps, size_t count,
+                          int32_t offset, const DepthwiseS16Run& run, size_t at) {
   const D16 d16;
   using S = Stage<hn::RepartitionToWide<D16>, Extra...>;
   const size_t lanes = hn::Lanes(d16), channels = static_cast<size_t>(p.g.out_c);
-  const auto* block = reinterpret_cast<const int32_t*>(p.blocks.data()) +
-                      index * BlockWords(lanes, S::kArrays, p.pairs);
-  const size_t c = std::min(index * lanes, channels - lanes);  // the last one overlaps
-  const S stage(run, block + 2 * lanes, c, 0);
-  Block<kTaps, D16>(block, p.pairs, taps, c, count, channels * size_t(p.g.stride_w), channels,
-                    offset, stage, at);
+  const size_t words = BlockWords(lanes, S::kArrays, p.pairs);
+  const auto* block = reinterpret_cast<const int32_t*>(p.blocks.data());
+  for (size_t begin = 0; begin < channels; begin += lanes, block += words) {
+    const size_t c = std::min(begin, channels - lanes);  // the last one overlaps
+    const S stage(run, block + 2 * lanes, c, 0);
+    Block<kTaps, D16>(block, p.pairs, taps, c, count, channels * size_t(p.g.stride_w), channels,
+                      offset, stage, at);
+  }
 }
 
 // Positions of few channels, as if they were channels of fewer positions.
@@ -285,11 +288,11 @@ HWY_INLINE void Flat(const DepthwiseS16Packed& p, const In* const* taps, size_t 
   }
 }
 
-// A block of channels of output rows [begin, end) of batches * out_h. `pad`: a row for each offset.
+// Output rows [begin, end) of batches * out_h. `pad`: a row for each offset.
 template <size_t kTaps, size_t kLanes, template <class...> class Stage, typename... Extra,
           typename In>
-void BlockRows(const DepthwiseS16Packed& p, size_t index, const In* input, const In* pad,
-               const DepthwiseS16Run& run, size_t begin, size_t end) {
+void RowsOf(const DepthwiseS16Packed& p, const In* input, const In* pad, const DepthwiseS16Run& run,
+            size_t begin, size_t end) {
   using D16 = hn::CappedTag<int16_t, kLanes>;
   using Wide = hn::ScalableTag<int16_t>;
   const ConvGeometry& g = p.g;
@@ -307,28 +310,17 @@ void BlockRows(const DepthwiseS16Packed& p, size_t index, const In* input, const
     }
     const auto positions = [&](const In* const* taps, int32_t x, size_t count) HWY_ATTR {
       const size_t at = (row * g.out_w + x) * g.out_c;
+      if constexpr (std::is_same_v<In, int8_t>) {
+        if (!p.byte_blocks.empty() && DepthwiseBytes(p, taps, count, offset, here, at)) return;
+      }
       if (p.flat_lanes != 0 && count * g.out_c >= p.flat_lanes) {
         Flat<kTaps, Wide, Stage, Extra...>(p, taps, count, offset, here, at);
       } else {
-        Positions<kTaps, D16, Stage, Extra...>(p, index, taps, count, offset, here, at);
+        Positions<kTaps, D16, Stage, Extra...>(p, taps, count, offset, here, at);
       }
     };
     ForTapRuns(g, inner, input + image * g.in_h * row_size, padding,
                static_cast<int32_t>(row % g.out_h), positions);
-  }
-}
-
-template <size_t kTaps, size_t kLanes, template <class...> class Stage, typename... Extra,
-          typename In>
-void RowsOf(const DepthwiseS16Packed& p, const In* input, const In* pad, const DepthwiseS16Run& run,
-            size_t begin, size_t end) {
-  const size_t band = BandRows(p.g, sizeof(In));
-  const size_t blocks = (static_cast<size_t>(p.g.out_c) + p.lanes - 1) / p.lanes;
-  for (size_t row = begin; row < end; row += band) {
-    for (size_t b = 0; b < blocks; ++b) {
-      BlockRows<kTaps, kLanes, Stage, Extra...>(p, b, input, pad, run, row,
-                                                std::min(end, row + band));
-    }
   }
 }
 
@@ -504,6 +496,7 @@ DepthwiseS16Packed PackDepthwiseS16(const DepthwiseS16Spec& spec) {
     PackBlock(
         spec, widest, [&](size_t i) { return i % channels; }, Words(&out.flat_block));
   }
+  PackDepthwiseBytes(spec, &out);
   return out;
 }
 

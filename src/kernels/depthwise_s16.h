@@ -31,6 +31,8 @@ struct DepthwiseS16Spec {
   const Multiplier* multipliers = nullptr;  // one per channel; not for kFloat
   const int64_t* bias = nullptr;            // may be null; not for kFloat
   int32_t input_range = 255;  // no input, its offset added, is larger than this in magnitude
+  bool int8_input = false;    // inputs are int8, weights within int8
+  bool dot_products = true;   // may use instructions beyond Highway's targets (tests compare)
 };
 
 // A cache line of packed numbers.
@@ -47,6 +49,7 @@ struct DepthwiseS16Packed {
   size_t flat_lanes = 0;    // a whole number of positions of few channels; 0: none
   size_t pairs = 0;
   std::vector<PackedLine> blocks, flat_block;
+  std::vector<PackedLine> byte_blocks;  // kernels/depthwise_bytes.h; empty: not used
 
   bool fits() const { return lanes != 0; }
   // Scratch for inputs of this size in bytes and, where each image has its own offset, many images.

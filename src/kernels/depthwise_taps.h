@@ -38,18 +38,22 @@ template <typename In, typename Run>
 void ForTapRuns(const reference::ConvGeometry& g, const InnerColumns& inner, const In* image,
                 const In* pad, int32_t y, const Run& run) {
   const In* taps[kMaxDepthwiseTaps + 1];
+  const In* rows[kMaxDepthwiseTaps];
+  for (int32_t fy = 0; fy < g.filter_h; ++fy) {
+    const int64_t in_y = int64_t{y} * g.stride_h - g.pad_h + int64_t{fy} * g.dilation_h;
+    rows[fy] = in_y >= 0 && in_y < g.in_h ? image + in_y * g.in_w * g.in_c : pad;
+  }
   const auto point = [&](int32_t out_x) {
-    size_t t = 0;
-    for (int32_t fy = 0; fy < g.filter_h; ++fy) {
-      const int64_t in_y = int64_t{y} * g.stride_h - g.pad_h + int64_t{fy} * g.dilation_h;
-      const bool row_inside = in_y >= 0 && in_y < g.in_h;
-      const In* row = row_inside ? image + in_y * g.in_w * g.in_c : pad;
-      for (int32_t fx = 0; fx < g.filter_w; ++fx, ++t) {
-        const int64_t in_x = int64_t{out_x} * g.stride_w - g.pad_w + int64_t{fx} * g.dilation_w;
-        taps[t] = in_x >= 0 && in_x < g.in_w ? row + in_x * g.in_c : pad;
+    const int64_t first = int64_t{out_x} * g.stride_w - g.pad_w;
+    for (int32_t fx = 0; fx < g.filter_w; ++fx) {
+      const int64_t in_x = first + int64_t{fx} * g.dilation_w;
+      const bool inside = in_x >= 0 && in_x < g.in_w;
+      const int64_t offset = in_x * g.in_c;
+      for (int32_t fy = 0; fy < g.filter_h; ++fy) {
+        taps[fy * g.filter_w + fx] = inside ? rows[fy] + offset : pad;
       }
     }
-    taps[t] = taps[0];
+    taps[g.filter_h * g.filter_w] = taps[0];
   };
   const auto one_by_one = [&](int32_t begin, int32_t end) {
     for (int32_t x = begin; x < end; ++x) {
@@ -63,14 +67,6 @@ void ForTapRuns(const reference::ConvGeometry& g, const InnerColumns& inner, con
     run(taps, inner.begin, static_cast<size_t>(inner.end - inner.begin));
   }
   one_by_one(inner.end, g.out_w);
-}
-
-// Output rows that are computed block of channels by block of channels: their inputs stay in the
-// second-level cache, and a block's rows in the first.
-inline size_t BandRows(const reference::ConvGeometry& g, size_t element_bytes) {
-  constexpr size_t kCache = size_t{256} << 10;
-  const size_t row = size_t(g.in_w) * g.in_c * element_bytes * size_t(g.stride_h);
-  return std::max<size_t>(1, kCache / std::max<size_t>(1, row));
 }
 
 // A multiplier above 1 is taken off by repeating every input channel: in_c becomes out_c.

@@ -140,7 +140,8 @@ HWY_INLINE void StoreClamped(VInt x, int32_t low, int32_t high, T* out) {
   hn::StoreU(hn::DemoteTo(d_out, x), d_out, out);
 }
 
-template <typename T, int kLeft>
+// The operand of the larger scale has the factor 1/2 exactly (see QuantizedSum): a shift less.
+template <typename T, int kLeft, bool kHalfA, bool kHalfB>
 HWY_INLINE void SumLoop(const reference::QuantizedSum& f, const T* a, const T* b,
                         const RowSteps& steps, T* out) {
   const DInt d;
@@ -149,8 +150,9 @@ HWY_INLINE void SumLoop(const reference::QuantizedSum& f, const T* a, const T* b
   const VInt zero = hn::Set(d, f.out_offset);
   const VInt flip = hn::Set(d, f.subtract ? -1 : 0);
   ForVectors<hn::MaxLanes(DInt())>(a, b, steps, out, [&](const T* x, const T* y, T* z) HWY_ATTR {
-    const VInt u = by_a(hn::ShiftLeft<kLeft>(hn::Add(LoadWide(x), a_offset)));
-    const VInt v = by_b(hn::ShiftLeft<kLeft>(hn::Add(LoadWide(y), b_offset)));
+    VInt u = hn::Add(LoadWide(x), a_offset), v = hn::Add(LoadWide(y), b_offset);
+    u = kHalfA ? hn::ShiftLeft<kLeft - 1>(u) : by_a(hn::ShiftLeft<kLeft>(u));
+    v = kHalfB ? hn::ShiftLeft<kLeft - 1>(v) : by_b(hn::ShiftLeft<kLeft>(v));
     const VInt sum = hn::Add(u, hn::Sub(hn::Xor(v, flip), flip));
     StoreClamped(hn::Add(by_out(sum), zero), f.low, f.high, z);
   });
@@ -158,7 +160,13 @@ HWY_INLINE void SumLoop(const reference::QuantizedSum& f, const T* a, const T* b
 
 template <typename T>
 void Sum(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps, T* out) {
-  SumLoop<T, sizeof(T) == 2 ? 15 : 20>(f, a, b, steps, out);
+  constexpr int kLeft = sizeof(T) == 2 ? 15 : 20;
+  const auto half = [](const Multiplier& m) {
+    return m.shift == 0 && m.multiplier == int32_t{1} << 30;
+  };
+  if (half(f.a)) return SumLoop<T, kLeft, true, false>(f, a, b, steps, out);
+  if (half(f.b)) return SumLoop<T, kLeft, false, true>(f, a, b, steps, out);
+  SumLoop<T, kLeft, false, false>(f, a, b, steps, out);
 }
 
 template <typename T>

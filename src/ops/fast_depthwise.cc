@@ -144,6 +144,9 @@ absl::Status UseFastDepthwise(const PrepareArgs& args, const ConvGeometry& g, Fl
     s->run.low = limits.low;
     s->run.high = limits.high;
   }
+  // Quantized at run time, or int8 to begin with.
+  spec.int8_input =
+      input.type == schema::TensorType_FLOAT32 || input.type == schema::TensorType_INT8;
   s->packed = PackDepthwiseS16(spec);
   if (!s->packed.fits()) return absl::OkStatus();
   if (input.type == schema::TensorType_FLOAT32) {

@@ -34,6 +34,7 @@ std::vector<ConvGeometry> Cases() {
       MakeConv(1, 5, 3, 24, 3, 1, 1, true),    MakeConv(1, 2, 16, 16, 5, 1, 1, true),
       MakeConv(1, 1, 32, 32, 3, 1, 1, true),   MakeConv(1, 10, 16, 16, 4, 3, 1, false),
       MakeConv(1, 12, 64, 64, 3, 1, 3, false), MakeConv(1, 9, 16, 16, 7, 1, 1, true),
+      MakeConv(1, 9, 130, 130, 3, 2, 1, true), MakeConv(2, 7, 64, 64, 3, 1, 1, true),
       MakeConv(1, 8, 16, 16, 1, 1, 1, false),  MakeConv(1, 8, 4, 4, 3, 1, 1, true),
       MakeConv(1, 8, 3, 3, 3, 1, 1, true),     MakeConv(1, 8, 1, 1, 3, 1, 1, true),
   };
@@ -124,10 +125,19 @@ class IntegerCase {
     offsets.input = offset_;
     reference::ConvolveDepthwise<Acc>(g_, offsets, input_.data(), weights_.data(), 0,
                                       size_t(g_.batches) * g_.out_h, reference_stage);
+    for (bool dot_products : {false, true}) {
+      RunOnTargets(stage, zero, low, high, dot_products, want);
+    }
+  }
+
+ private:
+  // `dot_products`: with the byte kernel, where the CPU has it.
+  void RunOnTargets(DepthwiseStage stage, int32_t zero, In low, In high, bool dot_products,
+                    const std::vector<In>& want) {
     ForEachTarget(DepthwiseS16Targets(), [&](const char* name) {
-      const DepthwiseS16Packed packed =
-          PackDepthwiseS16({g_, stage, weights_.data(), multipliers_.data(), wide_bias_.data(),
-                            sizeof(In) == 1 ? 255 : 32768});
+      const DepthwiseS16Packed packed = PackDepthwiseS16(
+          {g_, stage, weights_.data(), multipliers_.data(), wide_bias_.data(),
+           sizeof(In) == 1 ? 255 : 32768, std::is_same_v<In, int8_t>, dot_products});
       const bool vectors = std::strcmp(name, "SCALAR") != 0 && g_.out_c >= 8;
       ASSERT_EQ(packed.fits(), vectors);
       if (!vectors) return;
@@ -147,7 +157,6 @@ class IntegerCase {
     });
   }
 
- private:
   ConvGeometry g_;
   int32_t offset_;
   std::vector<In> input_;
@@ -194,9 +203,9 @@ TEST(DepthwiseS16, HybridIsTheReferences) {
         g, reference_offsets, input.data(), weights.data(), 0, size_t(g.batches) * g.out_h,
         reference::HybridStage{bias.data(), image_scales.data(), scales.data(), 1, false, -50.0f,
                                100.0f, want.data()});
-    ForEachTarget(DepthwiseS16Targets(), [&](const char*) {
-      const DepthwiseS16Packed packed =
-          PackDepthwiseS16({g, DepthwiseStage::kFloat, weights.data(), nullptr, nullptr, 255});
+    const auto check = [&](bool dot_products) {
+      const DepthwiseS16Packed packed = PackDepthwiseS16(
+          {g, DepthwiseStage::kFloat, weights.data(), nullptr, nullptr, 255, true, dot_products});
       if (!packed.fits()) return;
       std::vector<float> got(want.size());
       auto scratch = Scratch(packed.ScratchBytes(1));
@@ -210,7 +219,10 @@ TEST(DepthwiseS16, HybridIsTheReferences) {
       run.out = got.data();
       DepthwiseS16(packed, input.data(), run, Bytes(&scratch), nullptr);
       ASSERT_EQ(got, want);
-    });
+    };
+    for (bool dot_products : {false, true}) {
+      ForEachTarget(DepthwiseS16Targets(), [&](const char*) { check(dot_products); });
+    }
   }
 }
 
