@@ -50,6 +50,18 @@ struct TrainRequest {
   // size, in the training only.
   bool flip = false, crop = false;
 
+  // A model whose answers are learnt too (distillation): its file, with float inputs like the
+  // model's. The loss is teacher_weight * KL divergence from its answers, softened by
+  // `temperature`, and the rest cross-entropy with the labels; data without labels leaves the first
+  // alone.
+  std::string teacher;
+  float teacher_weight = 0.5f;
+  float temperature = 2.0f;
+
+  // Train convolutions with a batch normalisation behind them, folded into them afterwards. Empty:
+  // where the model had one when it was trained, as far as its layers or names tell.
+  std::optional<bool> batch_norm;
+
   // Layers whose name (or whose weights' name) matches this POSIX extended regular expression keep
   // their values. Empty: all are trained.
   std::string freeze;

@@ -94,6 +94,17 @@ absl::StatusOr<TrainOptions> MakeOptions(const TrainRequest& request) {
   return out;
 }
 
+// A Keras import has its normalisation as nodes that can be folded, a converted file in its names.
+absl::StatusOr<bool> HadBatchNorm(const Graph& source) {
+  Graph graph = source;
+  LS_ASSIGN_OR_RETURN(const bool folds, FoldBatchNorm(&graph));
+  const std::vector<Tensor>& tensors = source.main().tensors;
+  return folds || std::any_of(tensors.begin(), tensors.end(), [](const Tensor& tensor) {
+           return tensor.name.find("batch_norm") != std::string::npos ||
+                  tensor.name.find("FusedBatchNorm") != std::string::npos;
+         });
+}
+
 // Plain float weights, or an error that says what is not.
 absl::StatusOr<Graph> FloatGraph(const Graph& source, const Context& context) {
   Graph graph = source;
@@ -107,6 +118,24 @@ absl::StatusOr<Graph> FloatGraph(const Graph& source, const Context& context) {
         Printable(tensor.label()), TypeName(tensor.type));
   }
   return graph;
+}
+
+absl::Status LoadTeacher(const TrainRequest& request, const Context& context,
+                         TrainOptions* options) {
+  if (request.teacher.empty()) return absl::OkStatus();
+  if (!(request.teacher_weight > 0.0f && request.teacher_weight <= 1.0f)) {
+    return Invalid("--teacher-weight is {}; it must be more than 0 and at most 1",
+                   request.teacher_weight);
+  }
+  if (!(request.temperature > 0.0f && request.temperature <= 1000.0f)) {
+    return Invalid("--temperature is {}; it must be more than 0 and at most 1000",
+                   request.temperature);
+  }
+  LS_ASSIGN_OR_RETURN(const Model teacher, Model::Load(request.teacher, context));
+  LS_ASSIGN_OR_RETURN(const Model optimised, Optimise(teacher, context));
+  LS_ASSIGN_OR_RETURN(options->teacher, ModelAccess::GraphOf(optimised));
+  options->distillation = {request.teacher_weight, request.temperature};
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenValidation(const TrainRequest& request,
@@ -152,6 +181,8 @@ absl::Status RunStages(const TrainRequest& request, const TrainOptions& options,
     if (!stage.wanted(request) || (plain && others)) continue;
     others = true;
     StageArgs args{request, data, options, context, nullptr, report};
+    // The other stages work on the weights that are written.
+    args.options.batch_norm = plain && options.batch_norm;
     if (!request.checkpoint.empty()) {
       args.options.checkpoint_dir =
           (std::filesystem::path(request.checkpoint) / stage.name).string();
@@ -176,12 +207,18 @@ absl::StatusOr<TrainedModel> Train(const Model& model, const TrainRequest& reque
   LS_RETURN_IF_ERROR(CheckStages(request));
   LS_ASSIGN_OR_RETURN(TrainOptions options, MakeOptions(request));
   LS_ASSIGN_OR_RETURN_IN(Graph graph, FloatGraph(*source, context), model.path());
+  if (request.batch_norm) {
+    options.batch_norm = *request.batch_norm;
+  } else {
+    LS_ASSIGN_OR_RETURN_IN(options.batch_norm, HadBatchNorm(*source), model.path());
+  }
   if (!request.freeze.empty()) {
     LS_ASSIGN_OR_RETURN(const std::shared_ptr<const Pattern> pattern,
                         Pattern::Compile(request.freeze));
     LS_RETURN_IF_ERROR_IN(CheckFreeze(graph, request, *pattern), model.path());
     options.freeze = [pattern](const std::string& name) { return pattern->Matches(name); };
   }
+  LS_RETURN_IF_ERROR(LoadTeacher(request, context, &options));
   LS_ASSIGN_OR_RETURN(const auto data,
                       OpenSource(request.data, graph, DataUse::kTraining, context));
   LS_ASSIGN_OR_RETURN(const auto validation, OpenValidation(request, graph, *data, context));

@@ -6,7 +6,9 @@ namespace litesmith {
 namespace {
 
 absl::Status FineTune(Graph* graph, const StageArgs& args) {
-  return Train(graph, args.data, args.options, args.context, args.on_epoch);
+  TrainOptions options = args.options;
+  options.train_operands = true;
+  return Train(graph, args.data, options, args.context, args.on_epoch);
 }
 
 // In the order in which they run; "train" is last, as it runs only where no other has.

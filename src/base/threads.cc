@@ -43,7 +43,10 @@ void ThreadPool::ParallelFor(size_t count, size_t grain,
   // A few chunks a thread, so that a slow core does not hold up the others.
   const size_t chunk = std::max(grain, (count + threads * 4 - 1) / (threads * 4));
   Loop loop{&body, count, chunk};
-  pthreadpool_parallelize_1d(pool_, RunChunk, &loop, (count + chunk - 1) / chunk, 0);
+  // Workers that wait in a busy loop for the next region take the cores from those that still work
+  // where other programs keep the machine busy.
+  pthreadpool_parallelize_1d(pool_, RunChunk, &loop, (count + chunk - 1) / chunk,
+                             PTHREADPOOL_FLAG_YIELD_WORKERS);
 }
 
 }  // namespace litesmith

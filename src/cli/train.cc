@@ -35,7 +35,7 @@ absl::Status DoTrain(const Flags& flags, const Context& context) {
   if (!model.ok()) return model.status();
   if (absl::Status status = model->CheckOutput(flags.output); !status.ok()) return status;
   const std::vector<std::string> inputs = {request.data.path, request.data.labels,
-                                           request.validation};
+                                           request.validation, request.teacher};
   if (absl::Status status = CheckWritable(flags.output, inputs); !status.ok()) return status;
   std::vector<std::string> files = inputs;
   files.insert(files.end(), {flags.input, flags.weights, flags.output});
@@ -95,6 +95,21 @@ void AddTraining(CLI::App* sub, Flags* flags) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"flip", "crop"}))
       ->option_text("flip,crop");
+  sub->add_option("--teacher", request.teacher,
+                  "Learn a model's answers too (distillation), with labels or without")
+      ->type_name("MODEL");
+  sub->add_option("--teacher-weight", request.teacher_weight,
+                  "Share of the teacher in the loss where there are labels (default 0.5)")
+      ->option_text("R");
+  sub->add_option("--temperature", request.temperature,
+                  "Softens the teacher's answers and the model's (default 2)")
+      ->option_text("R");
+  sub->add_option("--batch-norm", request.batch_norm,
+                  "Train convolutions with batch normalization, folded into them at the end "
+                  "(default: where the model was trained so)")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, bool>{{"on", true}, {"off", false}}))
+      ->option_text("on|off");
   sub->add_option("--freeze", request.freeze,
                   "Keep the values of layers whose name matches (extended regular expression)")
       ->type_name("REGEX");

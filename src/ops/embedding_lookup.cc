@@ -2,7 +2,9 @@
 #include <memory>
 
 #include "base/packed_int.h"
+#include "kernels/gradient/elementwise_f32.h"
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/half_kernel.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
@@ -88,6 +90,21 @@ absl::StatusOr<Kernel> PrepareLookup(const PrepareArgs& args) {
   });
 }
 
+// The rows that were read get the gradient of what became of them.
+absl::Status LookupGradient(const GradArgs& args) {
+  float* table = args.in_grads[1];
+  if (table == nullptr) return absl::OkStatus();
+  const int64_t elements = args.inputs[1].elements(), rows = args.inputs[1].shape[0];
+  if (args.first[1]) std::fill_n(table, elements, 0.0f);
+  const size_t columns = static_cast<size_t>(rows == 0 ? 0 : elements / rows);
+  const auto* ids = args.inputs[0].As<int32_t>();
+  for (int64_t i = 0; i < args.inputs[0].elements(); ++i) {
+    gradient::AddOrCopy(args.out_grads[0] + static_cast<size_t>(i) * columns, columns, true,
+                        table + static_cast<size_t>(ids[i]) * columns);
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   const TensorType table = args.in(1);
   if (table == schema::TensorType_INT4) return 4;
@@ -106,6 +123,7 @@ const OpRecord& EmbeddingLookupOp() {
     r.names = {"Embedding", "", ""};
     r.infer_shapes = Infer;
     r.prepare = PrepareLookup;
+    r.gradient = LookupGradient;
     r.version = Version;
     r.quant.dynamic = true;
     r.quant.inputs = {{Role::kIndex, -1}, {Role::kWeight, 0}};

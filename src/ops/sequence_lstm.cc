@@ -7,6 +7,7 @@
 #include "kernels/reference/lstm_int8.h"
 #include "ops/elementwise.h"
 #include "ops/lstm.h"
+#include "ops/lstm_gradient.h"
 #include "ops/matrix_support.h"
 
 namespace litesmith {
@@ -292,6 +293,13 @@ absl::StatusOr<Kernel> PrepareLstm(const PrepareArgs& args) {
   return kernel;
 }
 
+absl::Status SequenceGradient(const GradArgs& args) {
+  const LstmOperands at = SequenceLstmOperands(args.node);
+  const LstmSettings settings = SequenceLstmSettings(args.node);
+  LS_ASSIGN_OR_RETURN(const LstmForm form, LstmFormOf(at, settings, args.inputs));
+  return LstmGradient(at, settings, form, args);
+}
+
 int Version(const VersionArgs& args) {
   const auto& o = args.node.GetOptions<UnidirectionalSequenceLSTMOptionsT>();
   const bool weights8 = args.in(2) == schema::TensorType_INT8;
@@ -324,6 +332,7 @@ const OpRecord& UnidirectionalSequenceLstmOp() {
     r.names = {"LSTM", "", "LSTM"};
     r.infer_shapes = Infer;
     r.prepare = PrepareLstm;
+    r.gradient = SequenceGradient;
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;

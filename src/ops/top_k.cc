@@ -193,6 +193,22 @@ absl::StatusOr<Kernel> PrepareUnique(const PrepareArgs& args) {
   return kernel;
 }
 
+// Each value goes back to where its index says.
+absl::Status TopKGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  const TensorView& indices = args.outputs[1];
+  if (indices.type != schema::TensorType_INT32) {
+    return Unsupported("only indices of type INT32 have a gradient");
+  }
+  if (args.first[0]) std::fill_n(dx, args.inputs[0].elements(), 0.0f);
+  const int64_t row = args.inputs[0].shape.back(), k = args.outputs[0].shape.back();
+  for (int64_t i = 0; i < args.outputs[0].elements(); ++i) {
+    dx[i / k * row + indices.As<int32_t>()[i]] += args.out_grads[0][i];
+  }
+  return absl::OkStatus();
+}
+
 int VersionOne(const VersionArgs&) { return 1; }
 
 }  // namespace
@@ -201,7 +217,7 @@ const OpRecord& TopKV2Op() {
   static const OpRecord record = [] {
     OpRecord r = MovementRecord(schema::BuiltinOperator_TOPK_V2, {"", "TopKV2", "TopK"}, TopKShape,
                                 PrepareTopK, TopKVersion, {{Role::kActivation}, {Role::kIndex}});
-    r.gradient = nullptr;  // where the elements come from depends on their values
+    r.gradient = TopKGradient;
     return r;
   }();
   return record;

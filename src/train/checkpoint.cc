@@ -55,9 +55,10 @@ std::string PathIn(const std::string& directory) { return directory + "/checkpoi
 
 }  // namespace
 
-uint64_t Fingerprint(const Graph& graph, const Parameters& parameters,
-                     const TrainOptions& options) {
+uint64_t Fingerprint(const Graph& graph, const Parameters& parameters, const TrainOptions& options,
+                     int64_t samples) {
   Hash hash;
+  hash.Add(samples);
   for (const Node& node : graph.main().nodes) {
     hash.Add(OperatorName(node));
     for (int32_t t : node.inputs) hash.Add(t);
@@ -67,6 +68,16 @@ uint64_t Fingerprint(const Graph& graph, const Parameters& parameters,
     const Tensor& tensor = graph.main().tensors[static_cast<size_t>(p.tensor)];
     hash.Add(tensor.name);
     for (int32_t d : tensor.shape) hash.Add(d);
+    hash.Add(tensor.data.bytes.data(), tensor.data.bytes.size());
+  }
+  hash.Add(options.batch_norm);
+  hash.Add(options.train_operands);
+  if (options.teacher != nullptr) {
+    hash.Add(options.distillation.weight);
+    hash.Add(options.distillation.temperature);
+    for (const Tensor& tensor : options.teacher->main().tensors) {
+      hash.Add(tensor.data.bytes.data(), tensor.data.bytes.size());
+    }
   }
   hash.Add(options.augment.flip);
   hash.Add(options.augment.crop);

@@ -28,10 +28,11 @@ struct TrainState {
   std::vector<float> values, best, optimizer;
 };
 
-// Of the graph's structure (operators, shapes, names of the parameters, not their values) and of
-// every option that changes the result, except the number of epochs where the schedule does not
-// depend on it.
-uint64_t Fingerprint(const Graph& graph, const Parameters& parameters, const TrainOptions& options);
+// Of the graph (operators, shapes, names of the parameters and their values at the start), the
+// number of samples, and every option that changes the result, except the number of epochs where
+// the schedule does not depend on it.
+uint64_t Fingerprint(const Graph& graph, const Parameters& parameters, const TrainOptions& options,
+                     int64_t samples = 0);
 
 // DIR/checkpoint.lsc, replaced as a whole: a kill or a full disk leaves the one before.
 absl::Status WriteCheckpoint(const std::string& directory, const TrainState& state);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <vector>
 
 namespace litesmith {
 
@@ -53,6 +55,58 @@ void CrossEntropy(std::span<const float> z, size_t width, float beta,
     for (size_t c = 0; c < width; ++c) {
       const float p = std::exp((in[c] - *most) * beta) / total;
       to[c] = (p - (c == label ? 1.0f : 0.0f)) * beta * weight;
+    }
+  }
+}
+
+namespace {
+
+// softmax(z * factor) into p; returns where z is largest.
+size_t Softmax(std::span<const float> z, float factor, std::span<float> p) {
+  const auto most = std::max_element(z.begin(), z.end());
+  float total = 0.0f;
+  for (size_t c = 0; c < z.size(); ++c) total += p[c] = std::exp((z[c] - *most) * factor);
+  for (float& value : p) value /= total;
+  return static_cast<size_t>(most - z.begin());
+}
+
+}  // namespace
+
+void DistilledCrossEntropy(const Distillation& distillation, std::span<const float> z, size_t width,
+                           float beta, std::span<const float> teacher,
+                           std::span<const int32_t> labels, float weight, std::span<float> gradient,
+                           LossSum* sum) {
+  const float t = distillation.temperature;
+  const float share = labels.empty() ? 1.0f : distillation.weight;
+  // Probabilities below this are taken for it: their logarithms are noise.
+  constexpr float kLeast = 1e-8f;
+  std::vector<float> logs(width), soft(width), mine(width), plain(width);
+  for (size_t row = 0; row * width < z.size(); ++row) {
+    const std::span<const float> in = z.subspan(row * width, width);
+    for (size_t c = 0; c < width; ++c) {
+      logs[c] = std::log(std::max(teacher[row * width + c], kLeast));
+    }
+    const size_t best = Softmax(logs, 1.0f / t, soft);
+    const size_t answer = Softmax(in, beta / t, mine);
+    const size_t right = labels.empty() ? best : static_cast<size_t>(labels[row]);
+    if (answer == right) ++sum->correct;
+    double divergence = 0.0;
+    for (size_t c = 0; c < width; ++c) {
+      divergence += soft[c] * (std::log(std::max(soft[c], kLeast)) -
+                               std::log(std::max(mine[c], std::numeric_limits<float>::min())));
+    }
+    sum->loss += share * t * t * divergence;
+    Softmax(in, beta, plain);
+    if (!labels.empty()) {
+      sum->loss -=
+          (1.0f - share) * std::log(std::max(plain[right], std::numeric_limits<float>::min()));
+    }
+    if (gradient.empty()) continue;
+    float* to = gradient.data() + row * width;
+    for (size_t c = 0; c < width; ++c) {
+      float g = share * t * (mine[c] - soft[c]);
+      if (!labels.empty()) g += (1.0f - share) * (plain[c] - (c == right ? 1.0f : 0.0f));
+      to[c] = g * beta * weight;
     }
   }
 }

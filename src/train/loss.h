@@ -28,6 +28,14 @@ struct LossPlan {
 };
 absl::StatusOr<LossPlan> PlanLoss(const Graph& graph, LossKind kind);
 
+// Learning from another model's probabilities (Hinton et al. 2015, arXiv:1503.02531): the loss is
+// weight * T^2 * KL(teacher || student), both softened by the temperature T, and
+// (1 - weight) * cross-entropy with the label where there are labels.
+struct Distillation {
+  float weight = 0.5f;
+  float temperature = 2.0f;
+};
+
 // What a number of samples sums up to.
 struct LossSum {
   double loss = 0.0;
@@ -40,6 +48,12 @@ struct LossSum {
 void CrossEntropy(std::span<const float> z, size_t width, float beta,
                   std::span<const int32_t> labels, float weight, std::span<float> gradient,
                   LossSum* sum);
+// The same from `teacher` probabilities, and labels (none: empty). Right answers are the labels',
+// else the teacher's.
+void DistilledCrossEntropy(const Distillation& distillation, std::span<const float> z, size_t width,
+                           float beta, std::span<const float> teacher,
+                           std::span<const int32_t> labels, float weight, std::span<float> gradient,
+                           LossSum* sum);
 void BinaryCrossEntropy(std::span<const float> z, size_t width, std::span<const float> targets,
                         float weight, std::span<float> gradient, LossSum* sum);
 void SquaredError(std::span<const float> z, size_t width, std::span<const float> targets,

@@ -26,6 +26,7 @@ class Samples {
                                                        const Context& context);
 
   int64_t size() const { return size_; }
+  bool has_labels() const { return !labels_.empty(); }  // checked ones
   int32_t label(int64_t i) const { return labels_[static_cast<size_t>(i)]; }
   std::span<const float> target(int64_t i) const {
     return {targets_.data() + static_cast<size_t>(i) * target_size_, target_size_};

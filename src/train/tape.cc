@@ -51,9 +51,18 @@ void FreeBatchInReshapes(Subgraph* subgraph) {
 }
 
 // The graph with its parameters as further inputs, so that the kernels read them at run time.
-std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Parameters& parameters) {
+// States of recurrent operators have a row per sample.
+std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Parameters& parameters,
+                                                 const std::vector<Shape>& input_shapes) {
   auto copy = std::make_shared<Graph>(graph);
   FreeBatchInReshapes(&copy->main());
+  if (!input_shapes.empty() && !input_shapes[0].empty() && !graph.main().inputs.empty()) {
+    const Shape& in = graph.main().tensors[static_cast<size_t>(graph.main().inputs[0])].shape;
+    for (Tensor& tensor : copy->main().tensors) {
+      if (!tensor.is_variable || tensor.shape.empty() || in.empty()) continue;
+      if (tensor.shape[0] == in[0]) tensor.shape[0] = input_shapes[0][0];
+    }
+  }
   for (const Parameter& p : parameters.items) {
     Tensor& tensor = copy->main().tensors[static_cast<size_t>(p.tensor)];
     tensor.data = {};
@@ -70,19 +79,60 @@ std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Param
 
 }  // namespace
 
-Parameters FindParameters(const Graph& graph, const std::function<bool(const Tensor&)>& keep) {
+namespace {
+
+bool IsFloatConstant(const Tensor& tensor) {
+  return tensor.type == schema::TensorType_FLOAT32 && tensor.is_constant() && !tensor.is_variable;
+}
+
+// Whether constant input i of the node is a parameter although its record calls it an activation.
+// `moved`: which tensors depend on a parameter; what comes before them all is preprocessing.
+bool IsTrainedOperand(const Node& node, size_t i, const Subgraph& subgraph,
+                      const std::vector<bool>& moved) {
+  if (NumElements(subgraph.tensors[static_cast<size_t>(node.inputs[i])].shape) < 2) return false;
+  switch (node.op) {
+    case schema::BuiltinOperator_GATHER:
+    case schema::BuiltinOperator_EMBEDDING_LOOKUP:
+      return i == (node.op == schema::BuiltinOperator_GATHER ? 0u : 1u);
+    case schema::BuiltinOperator_PRELU:
+      return i == 1;
+    case schema::BuiltinOperator_MUL:
+    case schema::BuiltinOperator_ADD:
+    case schema::BuiltinOperator_SUB: {
+      const int32_t other = node.input(1 - i);
+      return other >= 0 && moved[static_cast<size_t>(other)];
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Parameters FindParameters(const Graph& graph, const std::function<bool(const Tensor&)>& keep,
+                          bool operands) {
   const Subgraph& subgraph = graph.main();
-  std::vector<bool> trained(subgraph.tensors.size(), false);
+  std::vector<bool> trained(subgraph.tensors.size(), false), moved = trained;
   for (const Node& node : subgraph.nodes) {
     const OpRecord* op = FindOp(node);
     if (op == nullptr) continue;
+    bool moves = false;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const int32_t t = node.inputs[i];
+      if (t < 0) continue;
+      moves = moves || moved[static_cast<size_t>(t)];
+      const Tensor& tensor = subgraph.tensors[static_cast<size_t>(t)];
+      if (!IsFloatConstant(tensor)) continue;
       const Role role = op->quant.input(i).role;
-      if (node.inputs[i] < 0 || (role != Role::kWeight && role != Role::kBias)) continue;
-      const Tensor& tensor = subgraph.tensors[static_cast<size_t>(node.inputs[i])];
-      trained[static_cast<size_t>(node.inputs[i])] = tensor.type == schema::TensorType_FLOAT32 &&
-                                                     tensor.is_constant() && !tensor.is_variable &&
-                                                     (keep == nullptr || keep(tensor));
+      if (role != Role::kWeight && role != Role::kBias &&
+          !(operands && IsTrainedOperand(node, i, subgraph, moved))) {
+        continue;
+      }
+      moves = true;
+      trained[static_cast<size_t>(t)] = keep == nullptr || keep(tensor);
+    }
+    for (int32_t t : node.outputs) {
+      if (t >= 0 && moves) moved[static_cast<size_t>(t)] = true;
     }
   }
   Parameters out;
@@ -233,6 +283,7 @@ class TapePlanner {
         return absl::OkStatus();
       }
       LS_ASSIGN_OR_RETURN(const size_t bytes, Bytes(i));
+      if (subgraph_.tensors[i].is_variable) tape_.variables_.push_back(t);
       tape_.value_at_[i] = static_cast<int64_t>(tape_.value_bytes_);
       tape_.value_bytes_ += RoundUp(bytes, kArenaAlignment);
       return absl::OkStatus();
@@ -304,7 +355,7 @@ absl::StatusOr<std::shared_ptr<const Tape>> Tape::Create(const Graph& graph,
   }
   auto tape = std::make_shared<Tape>();
   LS_ASSIGN_OR_RETURN(tape->program_,
-                      BuildProgram(WithParameterInputs(graph, parameters), options));
+                      BuildProgram(WithParameterInputs(graph, parameters, input_shapes), options));
   const Program& program = *tape->program_;
   if (program.first_dynamic < program.steps.size()) {
     return Unsupported("{} has a shape that depends on values: it cannot be trained",
@@ -404,9 +455,11 @@ std::span<float> TapeMemory::input(size_t i) {
   return {static_cast<float*>(Value(t)), static_cast<size_t>(NumElements(tape_->shape(t)))};
 }
 
-std::span<const float> TapeMemory::target() const {
-  return {static_cast<const float*>(Value(tape_->target_)),
-          static_cast<size_t>(NumElements(tape_->shape(tape_->target_)))};
+std::span<const float> TapeMemory::target() const { return value(tape_->target_); }
+
+std::span<const float> TapeMemory::value(int32_t tensor) const {
+  return {static_cast<const float*>(Value(tensor)),
+          static_cast<size_t>(NumElements(tape_->shape(tensor)))};
 }
 
 std::span<float> TapeMemory::target_gradient() {
@@ -415,6 +468,11 @@ std::span<float> TapeMemory::target_gradient() {
 }
 
 absl::Status TapeMemory::Forward(ThreadPool* threads) {
+  for (int32_t t : tape_->variables_) {
+    const TensorType type = tape_->subgraph().tensors[static_cast<size_t>(t)].type;
+    LS_ASSIGN_OR_RETURN(const size_t bytes, TensorBytes(type, tape_->shape(t)));
+    std::memset(Value(t), 0, bytes);
+  }
   for (size_t i = 0; i < tape_->forward_.size(); ++i) {
     const Step& step = tape_->program_->steps[tape_->forward_[i]];
     const Bound::Run& run = bound_->forward[i];

@@ -33,9 +33,11 @@ struct Parameters {
 };
 
 // The float constants of the main subgraph that some node's record calls weight or bias and that
-// `keep` (when set) accepts.
+// `keep` (when set) accepts. With `operands` also constants of several values that something
+// trained is multiplied by or added to, PRELU's slopes, and tables that rows are gathered from.
 Parameters FindParameters(const Graph& graph,
-                          const std::function<bool(const Tensor&)>& keep = nullptr);
+                          const std::function<bool(const Tensor&)>& keep = nullptr,
+                          bool operands = false);
 
 // Their values, in order, and back again into the graph.
 std::vector<float> ReadParameters(const Graph& graph, const Parameters& parameters);
@@ -76,6 +78,7 @@ class Tape {
   int32_t target_ = -1;
   std::vector<size_t> forward_;  // indices of program_->steps
   std::vector<BackwardStep> backward_;
+  std::vector<int32_t> variables_;     // zeros at the start of every Forward
   std::vector<int64_t> parameter_of_;  // per tensor: offset among the parameters, or -1
   std::vector<int64_t> value_at_;      // per tensor: byte offset, or -1
   std::vector<int64_t> gradient_at_;   // per tensor: byte offset, or -1
@@ -92,6 +95,8 @@ class TapeMemory {
   const Tape& tape() const { return *tape_; }
   std::span<float> input(size_t i);
   std::span<const float> target() const;
+  // Of a float tensor on the way to the target, after Forward.
+  std::span<const float> value(int32_t tensor) const;
   // To be filled between Forward and Backward.
   std::span<float> target_gradient();
 

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
+#include "train/unfold.h"
 
 namespace litesmith {
 namespace {
@@ -27,20 +28,27 @@ absl::Status CheckOptions(const TrainOptions& options) {
   return CheckOptimizer(options.optimizer);
 }
 
+// Samples whose statistics stand for a batch's, and those that stand for the data set's.
+constexpr int kNormChunk = 16;
+constexpr size_t kStatisticSamples = 4096;
+
 // One training: graph, data and state.
 class Training {
  public:
   Training(Graph* graph, Dataset* data, const TrainOptions& options, const Context& context)
-      : graph_(*graph), data_(data), options_(options), context_(context) {}
+      : result_(*graph), graph_(*graph), data_(data), options_(options), context_(context) {}
 
   absl::Status Run(const std::function<void(const EpochResult&)>& on_epoch) {
     LS_RETURN_IF_ERROR(CheckOptions(options_));
+    if (context_.Threads() > 1) threads_ = std::make_unique<ThreadPool>(context_.Threads());
     LS_RETURN_IF_ERROR(Prepare());
     int epoch = 0;
     if (options_.resume) {
       LS_ASSIGN_OR_RETURN(epoch, Resume());
     }
     LS_RETURN_IF_ERROR(BeginHooks());
+    // What a resumed training that was at its end already leaves.
+    if (epoch > 0) LS_RETURN_IF_ERROR(Deliver(state_.values));
     // The last whole epoch's values also stay when this one fails.
     while (epoch < options_.epochs && !Stopped()) {
       EpochResult result;
@@ -48,11 +56,10 @@ class Training {
       LS_RETURN_IF_ERROR(RunEpoch(&result));
       Judge(result);
       LS_RETURN_IF_ERROR(SaveCheckpoint(epoch));
-      WriteParameters(parameters_, state_.values, &graph_);
       if (on_epoch) on_epoch(result);
     }
     if (options_.keep_best && std::isfinite(state_.best_loss)) {
-      WriteParameters(parameters_, state_.best, &graph_);
+      LS_RETURN_IF_ERROR(Deliver(state_.best));
     }
     return absl::OkStatus();
   }
@@ -73,32 +80,37 @@ class Training {
 
   absl::Status Prepare() {
     LS_ASSIGN_OR_RETURN(loss_, PlanLoss(graph_, options_.loss));
-    FindTrained();
+    parameters_ = FindTrained();
     if (parameters_.items.empty()) {
+      if (options_.freeze) return Invalid("all weights are frozen: nothing is left to train");
       return Invalid(
           "the model has no float weights to train (an already quantized model cannot be trained)");
     }
+    if (options_.batch_norm) LS_RETURN_IF_ERROR(Unfold());
     state_.values = ReadParameters(graph_, parameters_);
     state_.best = state_.values;
     optimizer_ = std::make_unique<Optimizer>(options_.optimizer, parameters_.floats);
     LS_ASSIGN_OR_RETURN(runner_,
                         BatchRunner::Create(graph_, loss_, parameters_, state_.values.data(),
-                                            options_.batch_size, context_));
+                                            options_.batch_size, context_, LeastChunk()));
+    runner_->Collect(unfolded_.StatisticTensors());
+    for (BatchRunner* runner : {runner_.get(), folded_runner_.get()}) {
+      if (runner == nullptr || options_.teacher == nullptr) continue;
+      LS_RETURN_IF_ERROR(runner->SetTeacher(options_.teacher, options_.distillation));
+    }
+    fingerprint_ = Fingerprint(graph_, parameters_, options_, data_->size());
     LS_RETURN_IF_ERROR(CheckAugmentation(options_.augment, runner_->input_shapes()));
-    LS_ASSIGN_OR_RETURN(samples_, OpenSamples(data_));
+    if (samples_ == nullptr) {
+      LS_ASSIGN_OR_RETURN(samples_, OpenSamples(data_));
+    }
     if (options_.validation != nullptr) {
       LS_ASSIGN_OR_RETURN(validation_, OpenSamples(options_.validation));
     }
-    const int threads = context_.Threads();
-    if (threads > 1) threads_ = std::make_unique<ThreadPool>(threads);
     return absl::OkStatus();
   }
 
-  void FindTrained() {
-    if (!options_.freeze) {
-      parameters_ = FindParameters(graph_);
-      return;
-    }
+  Parameters FindTrained() const {
+    if (!options_.freeze) return FindParameters(graph_, nullptr, options_.train_operands);
     // A tensor is frozen by its own names or by those of a node that reads it.
     std::vector<bool> frozen(graph_.main().tensors.size(), false);
     for (const Node& node : graph_.main().nodes) {
@@ -109,17 +121,125 @@ class Training {
       }
     }
     const Tensor* first = graph_.main().tensors.data();
-    parameters_ = FindParameters(graph_, [&](const Tensor& t) {
-      return !frozen[static_cast<size_t>(&t - first)] && !options_.freeze(t.name) &&
-             !options_.freeze(t.label());
-    });
+    return FindParameters(
+        graph_,
+        [&](const Tensor& t) {
+          return !frozen[static_cast<size_t>(&t - first)] && !options_.freeze(t.name) &&
+                 !options_.freeze(t.label());
+        },
+        options_.train_operands);
+  }
+
+  int LeastChunk() const { return unfolded_.convs.empty() ? BatchRunner::kChunk : kNormChunk; }
+
+  // graph_ becomes the training graph; result_ stays what it is but for missing biases.
+  absl::Status Unfold() {
+    const Parameters trained = parameters_;
+    LS_ASSIGN_OR_RETURN(unfolded_, UnfoldBatchNorm(
+                                       [&](int32_t t) {
+                                         return std::any_of(
+                                             trained.items.begin(), trained.items.end(),
+                                             [&](const Parameter& p) { return p.tensor == t; });
+                                       },
+                                       &result_));
+    if (unfolded_.convs.empty()) return absl::OkStatus();
+    const Parameters all = FindParameters(unfolded_.graph);
+    const std::vector<float> values = ReadParameters(unfolded_.graph, all);
+    LS_ASSIGN_OR_RETURN(runner_, BatchRunner::Create(unfolded_.graph, loss_, all, values.data(),
+                                                     options_.batch_size, context_, kNormChunk));
+    runner_->Collect(unfolded_.StatisticTensors());
+    LS_ASSIGN_OR_RETURN(samples_, OpenSamples(data_));
+    LS_ASSIGN_OR_RETURN(const std::vector<ChannelStats> stats, MeasureStatistics());
+    StartNormalising(stats, &unfolded_);
+    graph_ = unfolded_.graph;
+    // What was trained, with the normalisations in place of the biases.
+    std::vector<bool> keep(graph_.main().tensors.size(), false);
+    for (const Parameter& p : trained.items) keep[static_cast<size_t>(p.tensor)] = true;
+    for (const UnfoldedConv& conv : unfolded_.convs) {
+      keep[static_cast<size_t>(conv.bias)] = false;
+      keep[static_cast<size_t>(conv.gamma)] = keep[static_cast<size_t>(conv.beta)] = true;
+    }
+    const Tensor* first = graph_.main().tensors.data();
+    parameters_ = FindParameters(
+        graph_, [&](const Tensor& t) { return keep[static_cast<size_t>(&t - first)]; },
+        options_.train_operands);
+    folded_parameters_ = FindParameters(result_, nullptr, options_.train_operands);
+    folded_ = ReadParameters(result_, folded_parameters_);
+    LS_ASSIGN_OR_RETURN(folded_runner_,
+                        BatchRunner::Create(result_, loss_, folded_parameters_, folded_.data(),
+                                            options_.batch_size, context_));
+    return absl::OkStatus();
+  }
+
+  // Of a few batches of the training samples, always the same ones, with the runner's values.
+  absl::StatusOr<std::vector<ChannelStats>> MeasureStatistics() {
+    std::vector<int64_t> order(static_cast<size_t>(samples_->size()));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    Random random = Random::ForKey(options_.seed, 0);
+    random.Shuffle(std::span(order));
+    order.resize(std::min<size_t>(order.size(), kStatisticSamples));
+    const Augmenter augmenter(options_.augment, options_.seed, 0);
+    const auto batch_size = static_cast<size_t>(options_.batch_size);
+    std::vector<double> sum, squares;  // of collected values; of means, squared
+    double chunks = 0.0;
+    for (size_t at = 0; at < order.size(); at += batch_size) {
+      LS_RETURN_IF_ERROR(context_.Check());
+      const auto batch =
+          std::span<const int64_t>(order).subspan(at, std::min(batch_size, order.size() - at));
+      LossSum unused;
+      LS_RETURN_IF_ERROR(
+          runner_->Run(*samples_, batch, &augmenter, threads_.get(), &unused, nullptr));
+      for (size_t c = 0; c < runner_->chunks_run(); ++c) {
+        const std::span<const float> values = runner_->collected(c);
+        sum.resize(values.size());
+        squares.resize(values.size());
+        for (size_t i = 0; i < values.size(); ++i) {
+          sum[i] += values[i];
+          squares[i] += double{values[i]} * values[i];
+        }
+      }
+      chunks += static_cast<double>(runner_->chunks_run());
+    }
+    std::vector<ChannelStats> out;
+    size_t at = 0;
+    for (const UnfoldedConv& conv : unfolded_.convs) {
+      ChannelStats& stats = out.emplace_back();
+      const auto channels = static_cast<size_t>(conv.channels);
+      for (size_t c = at; c < at + channels; ++c) {
+        // The variance of all: the mean variance of the chunks and the variance of their means.
+        const double mean = sum[c] / chunks;
+        stats.mean.push_back(mean);
+        stats.variance.push_back(sum[c + channels] / chunks +
+                                 std::max(0.0, squares[c] / chunks - mean * mean));
+      }
+      at += 2 * channels;
+    }
+    return out;
+  }
+
+  // These parameters into the caller's graph.
+  absl::Status Deliver(std::span<const float> values) {
+    if (unfolded_.convs.empty()) {
+      WriteParameters(parameters_, values, &graph_);
+      WriteParameters(parameters_, values, &result_);
+      return absl::OkStatus();
+    }
+    // The runner reads state_.values.
+    if (values.data() != state_.values.data()) {
+      std::copy(values.begin(), values.end(), state_.values.begin());
+    }
+    LS_ASSIGN_OR_RETURN(const std::vector<ChannelStats> stats, MeasureStatistics());
+    FoldParameters(unfolded_, stats, parameters_, values, folded_parameters_, folded_);
+    WriteParameters(folded_parameters_, folded_, &result_);
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::unique_ptr<Samples>> OpenSamples(Dataset* data) {
     const size_t width = runner_->width();
     const bool cross = loss_.kind == LossKind::kCrossEntropy;
     const bool targets = !cross && data->has_targets();
-    int64_t classes = cross ? static_cast<int64_t>(width) : 0;
+    const bool unlabelled = options_.teacher != nullptr && !data->has_labels();
+    int64_t classes = cross && !unlabelled ? static_cast<int64_t>(width) : 0;
     if (loss_.kind == LossKind::kBinaryCrossEntropy && !targets) {
       if (width != 1) {
         return Invalid("binary cross-entropy over {} outputs needs targets, {} has none", width,
@@ -159,6 +279,7 @@ class Training {
     result->loss = sum.loss / count;
     result->has_accuracy = loss_.kind != LossKind::kMeanSquaredError;
     result->accuracy = static_cast<double>(sum.correct) / count;
+    LS_RETURN_IF_ERROR(Deliver(state_.values));
     if (validation_ != nullptr) LS_RETURN_IF_ERROR(Validate(result));
     result->seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -220,12 +341,13 @@ class Training {
     std::vector<int64_t> order(static_cast<size_t>(validation_->size()));
     std::iota(order.begin(), order.end(), int64_t{0});
     const auto batch_size = static_cast<size_t>(options_.batch_size);
+    BatchRunner* runner = folded_runner_ != nullptr ? folded_runner_.get() : runner_.get();
     LossSum sum;
     for (size_t at = 0; at < order.size(); at += batch_size) {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto batch =
           std::span<const int64_t>(order).subspan(at, std::min(batch_size, order.size() - at));
-      LS_RETURN_IF_ERROR(runner_->Run(*validation_, batch, nullptr, threads_.get(), &sum, nullptr));
+      LS_RETURN_IF_ERROR(runner->Run(*validation_, batch, nullptr, threads_.get(), &sum, nullptr));
     }
     const auto count = static_cast<double>(order.size());
     result->validated = true;
@@ -256,7 +378,7 @@ class Training {
     state_.epoch = epoch;
     state_.optimizer_steps = optimizer_->steps();
     state_.optimizer.assign(optimizer_->state().begin(), optimizer_->state().end());
-    state_.fingerprint = Fingerprint(graph_, parameters_, options_);
+    state_.fingerprint = fingerprint_;
     return WriteCheckpoint(options_.checkpoint_dir, state_);
   }
 
@@ -264,8 +386,7 @@ class Training {
     LS_ASSIGN_OR_RETURN(std::optional<TrainState> saved,
                         ReadCheckpoint(options_.checkpoint_dir, context_));
     if (!saved.has_value()) return 0;
-    if (saved->fingerprint != Fingerprint(graph_, parameters_, options_) ||
-        saved->values.size() != state_.values.size() ||
+    if (saved->fingerprint != fingerprint_ || saved->values.size() != state_.values.size() ||
         saved->best.size() != state_.values.size() ||
         saved->optimizer.size() != optimizer_->state().size()) {
       return Invalid(
@@ -280,17 +401,22 @@ class Training {
     state_.best_loss = saved->best_loss;
     state_.epochs_without_gain = saved->epochs_without_gain;
     optimizer_->Restore(saved->optimizer_steps, saved->optimizer);
-    WriteParameters(parameters_, state_.values, &graph_);
     return saved->epoch;
   }
 
-  Graph& graph_;
+  Graph& result_;  // the caller's
+  Graph graph_;    // what is trained: the same, or unfolded
   Dataset* data_;
   const TrainOptions& options_;
   const Context& context_;
   LossPlan loss_;
   Parameters parameters_;
+  UnfoldedGraph unfolded_;  // no convolutions: nothing is unfolded
+  Parameters folded_parameters_;
+  std::vector<float> folded_;
+  std::unique_ptr<BatchRunner> folded_runner_;
   TrainState state_;
+  uint64_t fingerprint_ = 0;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<BatchRunner> runner_;
   std::unique_ptr<Samples> samples_, validation_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,17 @@ struct TrainOptions {
   Schedule schedule;           // constant
   LossKind loss = LossKind::kAuto;
   Augmentation augment;  // of the training samples
+  // A model whose probabilities are learnt too, with or without labels: float inputs of the same
+  // shapes, and as many float outputs. The loss must be cross-entropy. Null: none.
+  std::shared_ptr<const Graph> teacher;
+  Distillation distillation;
+  // Constant vectors that trained values are multiplied by or added to (the scales of a
+  // normalisation made of primitives, PRELU's slopes) and tables that rows are gathered from are
+  // trained too.
+  bool train_operands = false;
+  // Convolutions are trained with a batch normalisation behind them, which is folded into them
+  // afterwards; see unfold.h. For networks that were trained so.
+  bool batch_norm = false;
   // Tensors and layers whose name (or source name) this accepts keep their values. Null: all are
   // trained.
   std::function<bool(const std::string& name)> freeze;

@@ -4,17 +4,9 @@
 #include <functional>
 
 namespace litesmith {
-namespace {
-
-// Samples a thread takes at a time: few, so that their activations stay in its cache from the
-// forward to the backward pass.
-constexpr int kChunk = 8;
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::Create(
     const Graph& graph, const LossPlan& loss, const Parameters& parameters,
-    const float* parameters_data, int batch_size, const Context& context) {
+    const float* parameters_data, int batch_size, const Context& context, int least_chunk) {
   auto runner = std::make_unique<BatchRunner>();
   runner->graph_ = graph;
   runner->loss_ = loss;
@@ -27,7 +19,7 @@ absl::StatusOr<std::unique_ptr<BatchRunner>> BatchRunner::Create(
   const auto most_chunks =
       static_cast<int>(std::clamp<uint64_t>(context.memory_budget / 8 / gradient_bytes, 1, 64));
   runner->chunk_size_ =
-      std::min(batch_size, std::max(kChunk, (batch_size + most_chunks - 1) / most_chunks));
+      std::min(batch_size, std::max(least_chunk, (batch_size + most_chunks - 1) / most_chunks));
   runner->tapes_.resize(static_cast<size_t>(runner->chunk_size_) + 1);
   const int chunks = (batch_size + runner->chunk_size_ - 1) / runner->chunk_size_;
   runner->chunks_.resize(static_cast<size_t>(chunks));
@@ -75,10 +67,56 @@ absl::StatusOr<std::shared_ptr<const Tape>> BatchRunner::MakeTape(int samples) c
   return Tape::Create(graph_, parameters_, loss_.target, shapes, memory_budget_);
 }
 
+absl::StatusOr<std::unique_ptr<Executor>> BatchRunner::MakeTeacher(int samples) const {
+  const Tape& tape = *tapes_[static_cast<size_t>(samples)];
+  const auto first = static_cast<ptrdiff_t>(graph_.main().inputs.size());
+  ExecutorOptions options;
+  options.memory_budget = memory_budget_;
+  for (int32_t t : graph_.main().inputs) options.input_shapes.push_back(tape.shape(t));
+  const Subgraph& main = teacher_->main();
+  const auto is_float = [&](int32_t t) {
+    return main.tensors[static_cast<size_t>(t)].type == schema::TensorType_FLOAT32;
+  };
+  if (static_cast<ptrdiff_t>(main.inputs.size()) != first || main.outputs.empty() ||
+      !std::all_of(main.inputs.begin(), main.inputs.end(), is_float) ||
+      !is_float(main.outputs[0])) {
+    return Invalid("the teacher needs the model's {} float inputs and a float output", first);
+  }
+  LS_ASSIGN_OR_RETURN_IN(std::unique_ptr<Executor> executor, Executor::Create(teacher_, options),
+                         "the teacher");
+  const size_t wanted = static_cast<size_t>(samples) * width_ * sizeof(float);
+  if (executor->output(0).size() != wanted) {
+    return Invalid("the teacher has {} outputs a sample, the model {}",
+                   executor->output(0).size() / sizeof(float) / static_cast<size_t>(samples),
+                   width_);
+  }
+  for (size_t i = 0; i < input_sizes_.size(); ++i) {
+    if (executor->input(i).size() != static_cast<size_t>(samples) * input_sizes_[i] * sizeof(float))
+      return Invalid("the teacher's input {} has another size than the model's", i);
+  }
+  return executor;
+}
+
+absl::Status BatchRunner::SetTeacher(std::shared_ptr<const Graph> teacher,
+                                     const Distillation& distillation) {
+  if (loss_.kind != LossKind::kCrossEntropy) {
+    return Invalid("a teacher needs a model that ends with a SOFTMAX over classes");
+  }
+  teacher_ = std::move(teacher);
+  distillation_ = distillation;
+  teachers_.resize(tapes_.size());
+  for (const auto& slot : slots_) slot->teachers.resize(tapes_.size());
+  LS_ASSIGN_OR_RETURN(teachers_[static_cast<size_t>(chunk_size_)], MakeTeacher(chunk_size_));
+  return absl::OkStatus();
+}
+
 absl::Status BatchRunner::EnsureTape(int samples) {
   auto& tape = tapes_[static_cast<size_t>(samples)];
   if (tape == nullptr) {
     LS_ASSIGN_OR_RETURN(tape, MakeTape(samples));
+  }
+  if (teacher_ != nullptr && teachers_[static_cast<size_t>(samples)] == nullptr) {
+    LS_ASSIGN_OR_RETURN(teachers_[static_cast<size_t>(samples)], MakeTeacher(samples));
   }
   return absl::OkStatus();
 }
@@ -89,8 +127,12 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
   const auto step = static_cast<size_t>(chunk_size_);
   const size_t count = (batch.size() + step - 1) / step;
   const bool backward = gradients != nullptr;
-  if (const size_t rest = batch.size() % step; rest != 0) {
-    LS_RETURN_IF_ERROR(EnsureTape(static_cast<int>(rest)));
+  // Chunks of a short batch differ by one sample at most: none has too few for its statistics.
+  const auto chunk_begin = [&](size_t c) {
+    return batch.size() % step == 0 ? c * step : batch.size() * c / count;
+  };
+  for (size_t c = 0; c < count; ++c) {
+    LS_RETURN_IF_ERROR(EnsureTape(static_cast<int>(chunk_begin(c + 1) - chunk_begin(c))));
   }
   const float weight = 1.0f / static_cast<float>(batch.size());
   const auto body = [&](size_t begin, size_t end) {
@@ -102,13 +144,14 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
     }
     for (size_t c = begin; c < end; ++c) {
       chunks_[c].status =
-          RunChunk(samples, batch.subspan(c * step, std::min(step, batch.size() - c * step)),
+          RunChunk(samples, batch.subspan(chunk_begin(c), chunk_begin(c + 1) - chunk_begin(c)),
                    augmenter, weight, backward, slot, &chunks_[c]);
     }
     const std::lock_guard<std::mutex> lock(slots_mutex_);
     free_slots_.push_back(slot);
   };
   ParallelFor(threads, count, 1, std::cref(body));
+  chunks_run_ = count;
   if (backward) gradients->clear();
   for (size_t c = 0; c < count; ++c) {
     LS_RETURN_IF_ERROR(chunks_[c].status);
@@ -136,14 +179,36 @@ absl::Status BatchRunner::ReadRows(const Samples& samples, std::span<const int64
   return absl::OkStatus();
 }
 
-void BatchRunner::AddLoss(const Samples& samples, std::span<const int64_t> rows, float weight,
-                          std::span<float> gradient, Slot* slot, TapeMemory* memory,
-                          LossSum* sum) const {
+absl::Status BatchRunner::AddDistilledLoss(size_t rows, float weight, std::span<float> gradient,
+                                           Slot* slot, TapeMemory* memory, LossSum* sum) const {
+  std::unique_ptr<Executor>& teacher = slot->teachers[rows];
+  if (teacher == nullptr) {
+    LS_ASSIGN_OR_RETURN(teacher, teachers_[rows]->Clone());
+  }
+  for (size_t i = 0; i < input_sizes_.size(); ++i) {
+    const auto bytes = std::as_bytes(memory->input(i));
+    std::copy(bytes.begin(), bytes.end(), teacher->input(i).begin());
+  }
+  LS_RETURN_IF_ERROR_IN(teacher->Run(), "the teacher");
+  const std::span<const std::byte> bytes = teacher->output(0);
+  const std::span<const float> probabilities(reinterpret_cast<const float*>(bytes.data()),
+                                             bytes.size() / sizeof(float));
+  DistilledCrossEntropy(distillation_, memory->target(), width_, loss_.beta, probabilities,
+                        slot->labels, weight, gradient, sum);
+  return absl::OkStatus();
+}
+
+absl::Status BatchRunner::AddLoss(const Samples& samples, std::span<const int64_t> rows,
+                                  float weight, std::span<float> gradient, Slot* slot,
+                                  TapeMemory* memory, LossSum* sum) const {
   if (loss_.kind == LossKind::kCrossEntropy) {
-    slot->labels.resize(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) slot->labels[i] = samples.label(rows[i]);
+    slot->labels.resize(samples.has_labels() ? rows.size() : 0);
+    for (size_t i = 0; i < slot->labels.size(); ++i) slot->labels[i] = samples.label(rows[i]);
+    if (teacher_ != nullptr) {
+      return AddDistilledLoss(rows.size(), weight, gradient, slot, memory, sum);
+    }
     CrossEntropy(memory->target(), width_, loss_.beta, slot->labels, weight, gradient, sum);
-    return;
+    return absl::OkStatus();
   }
   std::span<const float> targets;
   if (samples.target_size() > 0) {
@@ -166,6 +231,7 @@ void BatchRunner::AddLoss(const Samples& samples, std::span<const int64_t> rows,
   const auto function =
       loss_.kind == LossKind::kBinaryCrossEntropy ? BinaryCrossEntropy : SquaredError;
   function(memory->target(), width_, targets, weight, gradient, sum);
+  return absl::OkStatus();
 }
 
 absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64_t> rows,
@@ -181,7 +247,12 @@ absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64
   LS_RETURN_IF_ERROR(memory->Forward(nullptr));
   chunk->sum = {};
   const std::span<float> gradient = backward ? memory->target_gradient() : std::span<float>();
-  AddLoss(samples, rows, weight, gradient, slot, memory.get(), &chunk->sum);
+  LS_RETURN_IF_ERROR(AddLoss(samples, rows, weight, gradient, slot, memory.get(), &chunk->sum));
+  chunk->collected.clear();
+  for (int32_t t : collect_) {
+    const std::span<const float> values = memory->value(t);
+    chunk->collected.insert(chunk->collected.end(), values.begin(), values.end());
+  }
   if (!backward) return absl::OkStatus();
   return memory->Backward(chunk->gradients.data(), nullptr);
 }

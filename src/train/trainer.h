@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
+#include "runtime/executor.h"
 #include "train/augment.h"
 #include "train/loss.h"
 #include "train/samples.h"
@@ -23,9 +24,19 @@ namespace litesmith {
 class BatchRunner {
  public:
   // `parameters_data` is read by every run and must outlive this object. REQUIRES: batch_size > 0.
-  static absl::StatusOr<std::unique_ptr<BatchRunner>> Create(
-      const Graph& graph, const LossPlan& loss, const Parameters& parameters,
-      const float* parameters_data, int batch_size, const Context& context);
+  static absl::StatusOr<std::unique_ptr<BatchRunner>> Create(const Graph& graph,
+                                                             const LossPlan& loss,
+                                                             const Parameters& parameters,
+                                                             const float* parameters_data,
+                                                             int batch_size, const Context& context,
+                                                             int least_chunk = kChunk);
+
+  // Every Run also asks this model. Before the first Run.
+  absl::Status SetTeacher(std::shared_ptr<const Graph> teacher, const Distillation& distillation);
+
+  // Samples a thread takes at a time: few, so that their activations stay in its cache from the
+  // forward to the backward pass.
+  static constexpr int kChunk = 8;
 
   // Runs the samples `batch` (at most batch_size), changed by `augmenter` where it is given. With
   // `gradients` non-null, leaves there one array per chunk whose sum is the gradient of the mean
@@ -37,6 +48,12 @@ class BatchRunner {
   // Of a sample, without the batch.
   const std::vector<Shape>& input_shapes() const { return input_shapes_; }
 
+  // From now on every Run keeps these tensors' values, which collected() gives chunk by chunk, one
+  // tensor after the other.
+  void Collect(std::vector<int32_t> tensors) { collect_ = std::move(tensors); }
+  size_t chunks_run() const { return chunks_run_; }
+  std::span<const float> collected(size_t chunk) const { return chunks_[chunk].collected; }
+
   // Floats per sample of each input, and of the loss's row.
   const std::vector<size_t>& input_sizes() const { return input_sizes_; }
   size_t width() const { return width_; }
@@ -45,11 +62,12 @@ class BatchRunner {
   struct Chunk {
     LossSum sum;
     absl::Status status;
-    std::vector<float> gradients;
+    std::vector<float> gradients, collected;
   };
   // One thread's memory, for each chunk size that occurs.
   struct Slot {
     std::vector<std::unique_ptr<TapeMemory>> memories;  // by samples
+    std::vector<std::unique_ptr<Executor>> teachers;    // likewise
     std::vector<int32_t> labels;
     std::vector<float> targets;
     std::vector<float> picture;  // before augmentation
@@ -62,8 +80,12 @@ class BatchRunner {
                         Chunk* chunk) const;
   absl::Status ReadRows(const Samples& samples, std::span<const int64_t> rows,
                         const Augmenter* augmenter, Slot* slot, TapeMemory* memory) const;
-  void AddLoss(const Samples& samples, std::span<const int64_t> rows, float weight,
-               std::span<float> gradient, Slot* slot, TapeMemory* memory, LossSum* sum) const;
+  absl::Status AddLoss(const Samples& samples, std::span<const int64_t> rows, float weight,
+                       std::span<float> gradient, Slot* slot, TapeMemory* memory,
+                       LossSum* sum) const;
+  absl::Status AddDistilledLoss(size_t rows, float weight, std::span<float> gradient, Slot* slot,
+                                TapeMemory* memory, LossSum* sum) const;
+  absl::StatusOr<std::unique_ptr<Executor>> MakeTeacher(int samples) const;
 
   Graph graph_;
   LossPlan loss_;
@@ -71,10 +93,15 @@ class BatchRunner {
   const float* parameters_data_ = nullptr;
   int chunk_size_ = 1;
   uint64_t memory_budget_ = 0;
+  std::vector<int32_t> collect_;
+  size_t chunks_run_ = 0;
   std::vector<size_t> input_sizes_;
   std::vector<Shape> input_shapes_;
   size_t width_ = 0;
-  std::vector<std::shared_ptr<const Tape>> tapes_;  // by samples
+  std::shared_ptr<const Graph> teacher_;
+  Distillation distillation_;
+  std::vector<std::shared_ptr<const Tape>> tapes_;   // by samples
+  std::vector<std::unique_ptr<Executor>> teachers_;  // likewise; cloned for the slots
   std::vector<Chunk> chunks_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_slots_;

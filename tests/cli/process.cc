@@ -59,7 +59,7 @@ RunResult RunProgram(const std::vector<std::string>& arguments, const RunOptions
   ::close(err[1]);
   pollfd sources[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
   std::string* const sinks[2] = {&result.out, &result.err};
-  bool interrupted = options.interrupt_after.empty();
+  bool interrupted = options.interrupt_after.empty(), killed = options.kill_after.empty();
   while (sources[0].fd >= 0 || sources[1].fd >= 0) {
     if (::poll(sources, 2, -1) < 0) continue;
     for (int i = 0; i < 2; ++i) {
@@ -75,6 +75,10 @@ RunResult RunProgram(const std::vector<std::string>& arguments, const RunOptions
     if (!interrupted && result.out.find(options.interrupt_after) != std::string::npos) {
       ::kill(child, SIGINT);
       interrupted = true;
+    }
+    if (!killed && result.out.find(options.kill_after) != std::string::npos) {
+      ::kill(child, SIGKILL);
+      killed = true;
     }
   }
   ::close(out[0]);

@@ -15,6 +15,7 @@ struct RunOptions {
   std::string stdout_to;                    // a file such as /dev/full instead of the pipe
   std::optional<uint64_t> file_size_limit;  // bytes (RLIMIT_FSIZE, SIGXFSZ ignored): a full disk
   std::string interrupt_after;              // SIGINT once standard output holds this text
+  std::string kill_after;                   // SIGKILL likewise
   std::vector<std::string> environment;     // NAME=VALUE, added
 };
 

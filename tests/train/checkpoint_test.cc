@@ -125,10 +125,14 @@ TEST(Checkpoint, OfAnotherTrainingIsRefused) {
   TrainOptions options;
   options.epochs = 1;
   options.checkpoint_dir = TempDir();
-  Graph graph = Classifier();
-  ASSERT_OK(Train(&graph, &data, options, Context{}, nullptr));
+  Graph trained = Classifier();
+  ASSERT_OK(Train(&trained, &data, options, Context{}, nullptr));
   options.resume = true;
   options.epochs = 2;
+  // Other weights at the start make another model.
+  EXPECT_THAT(Train(&trained, &data, options, Context{}, nullptr).ToString(),
+              HasSubstr("of another model"));
+  Graph graph = Classifier();
   options.seed = 5;
   EXPECT_THAT(Train(&graph, &data, options, Context{}, nullptr).ToString(),
               HasSubstr("of another model"));

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "ops/batch_normalize.h"
 #include "tests/train/gradient_cases.h"
 
 namespace litesmith::testing {
@@ -223,6 +224,71 @@ void AddMoves(std::vector<GradientCase>* cases) {
        }});
 }
 
+// A node with outputs that have no gradient behind the one that has.
+GradientCase Normalize(const std::string& name, Shape shape, ActivationFunctionType activation) {
+  return {name,
+          [=](GraphBuilder* b) {
+            const int32_t channels = shape.back();
+            const int32_t x = Spread(b, "x", shape, 50), gamma = Small(b, "gamma", {channels}, 51),
+                          beta = Small(b, "beta", {channels}, 52);
+            const int32_t settings = b->Ints("settings", {2}, {activation, 0});
+            const int32_t y =
+                b->Op(schema::BuiltinOperator_CUSTOM, "y", {x, gamma, beta, settings}, shape);
+            Node& node = b->graph().main().nodes.back();
+            node.custom_code = kBatchNormalizeCode;
+            node.outputs.push_back(b->Value("mean", {channels}));
+            node.outputs.push_back(b->Value("variance", {channels}));
+            return y;
+          },
+          1e-3};
+}
+
+GradientCase Lstm(const std::string& name, bool time_major) {
+  return {name,
+          [=](GraphBuilder* b) {
+            constexpr int32_t kBatches = 2, kSteps = 3, kInputs = 4, kCells = 5;
+            const Shape in =
+                time_major ? Shape{kSteps, kBatches, kInputs} : Shape{kBatches, kSteps, kInputs};
+            std::vector<int32_t> inputs(20, -1);
+            inputs[0] = Small(b, "x", in, 60);
+            for (int32_t g = 0; g < 4; ++g) {
+              const auto at = static_cast<uint64_t>(61 + 3 * g);
+              const std::string gate = std::to_string(g);
+              inputs[static_cast<size_t>(1 + g)] = Small(b, "w" + gate, {kCells, kInputs}, at);
+              inputs[static_cast<size_t>(5 + g)] = Small(b, "r" + gate, {kCells, kCells}, at + 1);
+              inputs[static_cast<size_t>(12 + g)] = Small(b, "b" + gate, {kCells}, at + 2);
+            }
+            for (size_t i : {18u, 19u}) {
+              inputs[i] = b->Value("state" + std::to_string(i), {kBatches, kCells});
+              b->graph().main().tensors[static_cast<size_t>(inputs[i])].is_variable = true;
+            }
+            schema::UnidirectionalSequenceLSTMOptionsT options;
+            options.fused_activation_function = schema::ActivationFunctionType_TANH;
+            options.time_major = time_major;
+            Shape out = in;
+            out[2] = kCells;
+            return b->Op(schema::BuiltinOperator_UNIDIRECTIONAL_SEQUENCE_LSTM, "y", inputs, out,
+                         Options(options));
+          },
+          5e-3};
+}
+
+void AddTables(std::vector<GradientCase>* cases) {
+  cases->push_back({"EMBEDDING_LOOKUP", [](GraphBuilder* b) {
+                      const int32_t ids = b->Ints("ids", {4}, {2, 0, 2, 3});
+                      return b->Op(schema::BuiltinOperator_EMBEDDING_LOOKUP, "y",
+                                   {ids, Small(b, "table", {5, 3}, 53)}, {4, 3});
+                    }});
+  cases->push_back({"TOPK_V2", [](GraphBuilder* b) {
+                      const int32_t x = Spread(b, "x", {3, 6}, 54);
+                      const int32_t y = b->Op(schema::BuiltinOperator_TOPK_V2, "y",
+                                              {x, b->Ints("k", {}, {2})}, {3, 2});
+                      b->graph().main().nodes.back().outputs.push_back(
+                          b->Value("places", {3, 2}, schema::TensorType_INT32));
+                      return y;
+                    }});
+}
+
 }  // namespace
 
 void AddMoreGradientCases(std::vector<GradientCase>* cases) {
@@ -230,6 +296,11 @@ void AddMoreGradientCases(std::vector<GradientCase>* cases) {
   AddBinary(cases);
   AddMatrices(cases);
   AddMoves(cases);
+  AddTables(cases);
+  cases->push_back(Lstm("LSTM", false));
+  cases->push_back(Lstm("LSTM time major", true));
+  cases->push_back(Normalize("normalize", {2, 3, 2, 19}, schema::ActivationFunctionType_NONE));
+  cases->push_back(Normalize("normalize relu", {5, 4}, schema::ActivationFunctionType_RELU6));
   cases->push_back(
       Select("SELECT", schema::BuiltinOperator_SELECT, {2}, {1, 0}, {2, 2}, {2, 2}, {2, 2}));
   cases->push_back(Select("SELECT_V2 broadcast", schema::BuiltinOperator_SELECT_V2, {3, 1},

@@ -116,6 +116,7 @@ TEST(Gradient, SecondUsesAdd) {
     Subgraph& main = b.graph().main();
     const size_t nodes = main.nodes.size();
     ASSERT_EQ(nodes, 1u) << "a case is one node";
+    if (FindOp(main.nodes[0])->stateful) continue;  // the second would start where the first ended
     Node copy = main.nodes[0];
     int32_t second = -1;
     for (int32_t& t : copy.outputs) {

@@ -201,5 +201,42 @@ TEST(Loss, TargetsThatDoNotFit) {
   EXPECT_THAT(message(), ::testing::HasSubstr("not a finite number"));
 }
 
+TEST(Distillation, GradientIsThatOfTheLoss) {
+  std::vector<float> z = {0.3f, -0.7f, 1.1f, 0.2f, 0.9f, -0.4f};
+  const std::vector<float> teacher = {0.2f, 0.1f, 0.7f, 0.6f, 0.4f, 0.0f};
+  const std::vector<int32_t> labels = {2, 1};
+  for (const auto& given : {std::vector<int32_t>{}, labels}) {
+    const Distillation distillation{0.7f, 3.0f};
+    const auto loss = [&](std::span<float> gradient) {
+      LossSum sum;
+      DistilledCrossEntropy(distillation, z, 3, 1.5f, teacher, given, 0.5f, gradient, &sum);
+      return sum;
+    };
+    std::vector<float> gradient(z.size());
+    const LossSum sum = loss(gradient);
+    // The second row answers 1: the label, but not the teacher's choice.
+    EXPECT_EQ(sum.correct, given.empty() ? 1 : 2);
+    for (size_t i = 0; i < z.size(); ++i) {
+      const float kept = z[i];
+      z[i] = kept + 1e-2f;
+      const double up = loss({}).loss;
+      z[i] = kept - 1e-2f;
+      const double down = loss({}).loss;
+      z[i] = kept;
+      EXPECT_NEAR(gradient[i], 0.5 * (up - down) / 2e-2, 2e-3) << i;
+    }
+  }
+}
+
+TEST(Distillation, ATeacherOfTheSameOpinionCostsNothing) {
+  const std::vector<float> z = {std::log(0.2f), std::log(0.5f), std::log(0.3f)};
+  const std::vector<float> teacher = {0.2f, 0.5f, 0.3f};
+  std::vector<float> gradient(3);
+  LossSum sum;
+  DistilledCrossEntropy({1.0f, 2.0f}, z, 3, 1.0f, teacher, {}, 1.0f, gradient, &sum);
+  EXPECT_NEAR(sum.loss, 0.0, 1e-5);
+  for (float g : gradient) EXPECT_NEAR(g, 0.0f, 1e-6f);
+}
+
 }  // namespace
 }  // namespace litesmith

@@ -180,7 +180,7 @@ TEST(Train, FrozenLayersKeepTheirValues) {
   }
   options.freeze = [](const std::string&) { return true; };
   EXPECT_THAT(Train(&graph, &data, options, Context{}, nullptr).ToString(),
-              HasSubstr("no float weights"));
+              HasSubstr("all weights are frozen"));
 }
 
 TEST(Train, EarlyStoppingAndTheBestEpoch) {
