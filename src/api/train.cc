@@ -187,6 +187,8 @@ absl::Status RunStages(const TrainRequest& request, const TrainOptions& options,
       args.options.checkpoint_dir =
           (std::filesystem::path(request.checkpoint) / stage.name).string();
     }
+    const std::vector<std::unique_ptr<TrainHook>> keeping = KeepingHooks(request, stage.name);
+    for (const auto& hook : keeping) args.options.hooks.push_back(hook.get());
     args.on_epoch = [&](const EpochResult& result) {
       const EpochSummary summary = Summarise(result, stage.name, options);
       epochs.push_back(ToValue(summary));

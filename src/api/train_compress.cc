@@ -241,10 +241,13 @@ absl::Status ClusterStage(Graph* graph, const StageArgs& args) {
   return TrainWith(MakeClustering(spec), graph, args);
 }
 
-std::vector<std::unique_ptr<TrainHook>> KeepingHooks(const TrainRequest& request) {
+std::vector<std::unique_ptr<TrainHook>> KeepingHooks(const TrainRequest& request,
+                                                     std::string_view stage) {
   std::vector<std::unique_ptr<TrainHook>> out;
+  if (stage == "prune") return out;
   if (WantsPruning(request)) out.push_back(MakeKeepZeros());
-  if (WantsClustering(request)) out.push_back(MakeKeepClusters());
+  const absl::StatusOr<ClusterSpec> spec = ParseCluster(request.cluster);
+  if (stage != "cluster" && spec.ok()) out.push_back(MakeKeepClusters(spec->clusters));
   return out;
 }
 

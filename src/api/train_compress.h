@@ -4,6 +4,7 @@
 // Pruning and clustering as stages of `train`, and what they gained.
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "api/train_stages.h"
@@ -18,9 +19,10 @@ absl::Status CheckCompression(const TrainRequest& request);
 absl::Status PruneStage(Graph* graph, const StageArgs& args);
 absl::Status ClusterStage(Graph* graph, const StageArgs& args);
 
-// What keeps the zeros and the clusters that earlier stages made: to be added, in this order, to
-// the hooks of a stage that trains the same weights further.
-std::vector<std::unique_ptr<TrainHook>> KeepingHooks(const TrainRequest& request);
+// What keeps, in the stage of this name, the zeros and the clusters that the stages before it made:
+// the first of its hooks.
+std::vector<std::unique_ptr<TrainHook>> KeepingHooks(const TrainRequest& request,
+                                                     std::string_view stage);
 
 // Stores pruned weights sparse where the request allows.
 void StoreSparse(const TrainRequest& request, Graph* graph);

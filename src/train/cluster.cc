@@ -12,8 +12,6 @@ namespace {
 
 constexpr int kMostClusters = 4096;
 constexpr int kMostRounds = 300;
-// A tensor counts as clustered when it has this many elements per distinct value.
-constexpr size_t kElementsPerCluster = 4;
 
 std::vector<float> Distinct(std::vector<float> values) {
   for (float& v : values) v = v == 0.0f ? 0.0f : v;  // one zero
@@ -263,8 +261,7 @@ class KeepClusters : public Centroids {
 
  private:
   bool IsClustered(const Group& group, std::span<const float> values) const {
-    const size_t distinct = Distinct(group.Read(values)).size();
-    return distinct <= most_ && distinct * kElementsPerCluster <= group.run * group.runs;
+    return Distinct(group.Read(values)).size() <= most_;
   }
 
   size_t most_;

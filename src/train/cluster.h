@@ -49,10 +49,9 @@ void ClusterValues(std::span<float> values, int clusters, ClusterInit init, uint
 // values' steps are (of plain gradient descent: by the mean of their gradients). Zeros stay zero.
 std::unique_ptr<TrainHook> MakeClustering(const ClusterSpec& spec);
 
-// Keeps weights clustered that are: those with at most `most` distinct values in all, or in every
-// output channel, and at least four times as many elements. Their centroids move as above, zeros
-// stay.
-std::unique_ptr<TrainHook> MakeKeepClusters(int most = 256);
+// Keeps weights clustered that are: those with at most `most` distinct values in all, or else in
+// every output channel. Their centroids move as above, zeros stay.
+std::unique_ptr<TrainHook> MakeKeepClusters(int most);
 
 // All at once, without a training.
 absl::Status ClusterNow(const ClusterSpec& spec, Graph* graph);
