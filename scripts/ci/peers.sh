@@ -19,7 +19,7 @@ if [[ -z $python ]]; then
   if ! "$python" -c 'import ai_edge_litert, numpy, flatbuffers' 2>/dev/null; then
     echo "peers: making $venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet ai-edge-litert==2.3.0 numpy flatbuffers
+    "$venv/bin/pip" install --quiet ai-edge-litert==2.3.0 numpy flatbuffers tflite-micro
   fi
 fi
 

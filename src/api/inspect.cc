@@ -7,6 +7,7 @@
 
 #include "api/state.h"
 #include "base/status.h"
+#include "quantize/warnings.h"
 
 namespace litesmith {
 namespace {
@@ -68,6 +69,7 @@ class Inspector {
     Bytes();
     Signatures();
     MetadataEntries();
+    Warnings();
     return std::move(report_);
   }
 
@@ -81,12 +83,25 @@ class Inspector {
   void Bytes();
   void Signatures();
   void MetadataEntries();
+  void Warnings();
 
   const ModelState& state_;
   const Graph& graph_;
   Report report_;
   Value subgraphs_ = Value::List{};
 };
+
+// What ruins an integer model, as far as the file shows it.
+void Inspector::Warnings() {
+  TableView table{"Warnings", {{"warning"}}, {}};
+  Value list = Value::List{};
+  for (const std::string& warning : FileWarnings(graph_)) {
+    table.rows.push_back({warning});
+    list.Add(warning);
+  }
+  report_.data.Set("warnings", std::move(list));
+  if (!table.rows.empty()) report_.tables.push_back(std::move(table));
+}
 
 void Inspector::File() {
   TableView table{"File", {{"what"}, {"value"}}, {}};

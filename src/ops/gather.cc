@@ -267,11 +267,15 @@ int VersionOne(const VersionArgs&) { return 1; }
 }  // namespace
 
 const OpRecord& GatherOp() {
-  static const OpRecord record =
-      WithGradient(MovementRecord(schema::BuiltinOperator_GATHER,
-                                  {"Embedding", "GatherV2", "Gather"}, GatherShape, PrepareGather,
-                                  GatherVersion, {{Role::kActivation}, {Role::kIndex}}),
-                   IndexedMoveGradient);
+  static const OpRecord record = [] {
+    OpRecord r =
+        WithGradient(MovementRecord(schema::BuiltinOperator_GATHER,
+                                    {"Embedding", "GatherV2", "Gather"}, GatherShape, PrepareGather,
+                                    GatherVersion, {{Role::kActivation}, {Role::kIndex}}),
+                     IndexedMoveGradient);
+    r.quant.dynamic = true;  // the table's rows, dequantized behind it
+    return r;
+  }();
   return record;
 }
 

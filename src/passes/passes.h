@@ -38,6 +38,11 @@ absl::StatusOr<bool> SimplifyReshapes(Graph* graph);
 // Nodes that nobody reads and tensors that nobody refers to; tensors are renumbered.
 absl::StatusOr<bool> RemoveDeadCode(Graph* graph);
 
+// Gives the free first dimension of the main subgraph's inputs this size, and every tensor the shape
+// that follows. Not one of Optimise's. Errors name an input whose batch is fixed already, and the
+// node that cannot take the size.
+absl::Status FixBatchSize(Graph* graph, int64_t batch_size);
+
 // All of them until nothing changes.
 absl::Status Optimise(Graph* graph, const Context& context, bool unpack_weights = false);
 

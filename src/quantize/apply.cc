@@ -33,10 +33,11 @@ void SetOptionFields(RecipeKind kind, NodeMode mode, Node* node) {
   if (node->options.type() != schema::BuiltinOptionsUnionTraits<T>::enum_value) return;
   T table = node->GetOptions<T>();
   if constexpr (requires { table.quantized_bias_type; }) {
-    if (kind == RecipeKind::kInt16x8) table.quantized_bias_type = schema::TensorType_INT64;
+    if (kind == RecipeKind::kInt16x8 && mode == NodeMode::kInteger)
+      table.quantized_bias_type = schema::TensorType_INT64;
   }
   if constexpr (requires { table.pot_scale_int16; }) {
-    if (kind == RecipeKind::kInt16x8) table.pot_scale_int16 = false;
+    if (kind == RecipeKind::kInt16x8 && mode == NodeMode::kInteger) table.pot_scale_int16 = false;
   }
   if constexpr (requires { table.asymmetric_quantize_inputs; }) {
     if (mode == NodeMode::kDynamic) table.asymmetric_quantize_inputs = true;
@@ -101,7 +102,11 @@ class Applier {
   Form PlannedForm(int32_t t) const { return {planned(t).type, planned(t).quant}; }
 
   // The integer form that nodes read of a tensor, whatever its producer makes.
-  Form IntegerForm(int32_t t) const { return {ActivationType(kind_), planned(t).quant}; }
+  Form IntegerForm(int32_t t) const {
+    // In a 16x8 model, what a dynamic node makes may be int8.
+    const bool narrow = planned(t).type == schema::TensorType_INT8;
+    return {narrow ? schema::TensorType_INT8 : ActivationType(kind_), planned(t).quant};
+  }
 
   // The form of a graph input or output that is to have this type.
   Form BorderForm(int32_t t, ElementType type) const {
@@ -289,7 +294,10 @@ class Applier {
     const OpRecord* op = FindOp(node);
     for (int32_t t : node.outputs) {
       if (!IsActivation(original_, t) || original(t).is_variable) continue;
-      const bool integer = mode == NodeMode::kInteger && op->quant.output != OutputRule::kIndex;
+      // Rows of a quantized table come out as its integers.
+      const bool rows = mode == NodeMode::kDynamic && planned(t).type == schema::TensorType_INT8;
+      const bool integer =
+          rows || (mode == NodeMode::kInteger && op->quant.output != OutputRule::kIndex);
       if (integer && planned(t).quant.empty()) {
         return Internal("the plan has no scale for '{}'", Printable(original(t).label()));
       }

@@ -30,6 +30,8 @@ void Merge(const Range& from, Range* to) {
   to->min = to->seen ? std::min(to->min, from.min) : from.min;
   to->max = to->seen ? std::max(to->max, from.max) : from.max;
   to->seen = true;
+  to->second = std::max({std::min(from.most, to->most), from.second, to->second});
+  to->most = std::max(from.most, to->most);
 }
 
 // Adds the values to `range`. False when one is NaN or infinite.
@@ -43,7 +45,7 @@ bool Observe(std::span<const std::byte> bytes, Range* range) {
     high = values[i] > high ? values[i] : high;
     poison += values[i] * 0.0f;  // NaN as soon as one value is not finite
   }
-  Merge({low, high, true}, range);
+  Merge({low, high, true, std::max(std::abs(low), std::abs(high)), 0.0f}, range);
   return !std::isnan(poison);
 }
 
@@ -162,7 +164,8 @@ class Calibration {
 
   absl::StatusOr<Ranges> Run() {
     if (order_.empty()) return Invalid("there are no calibration samples; give at least one");
-    per_run_ = SamplesPerRun();
+    fixed_batch_ = FixedBatch();
+    per_run_ = fixed_batch_ > 1 ? fixed_batch_ : SamplesPerRun();
     const auto runs =
         (order_.size() + static_cast<size_t>(per_run_) - 1) / static_cast<size_t>(per_run_);
     workers_.resize(std::min<size_t>(static_cast<size_t>(std::max(1, context_.Threads())), runs));
@@ -195,6 +198,21 @@ class Calibration {
     return part_->main().tensors[static_cast<size_t>(part_->main().inputs[i])];
   }
   size_t num_inputs() const { return part_->main().inputs.size(); }
+
+  // The batch that all inputs of the file have, more than one sample; else 1. The last run repeats
+  // samples to fill it.
+  int64_t FixedBatch() const {
+    int64_t batch = 0;
+    for (size_t i = 0; i < num_inputs(); ++i) {
+      const Tensor& tensor = InputTensor(i);
+      const Shape& shape = tensor.shape_signature.empty() ? tensor.shape : tensor.shape_signature;
+      if (shape.empty() || shape[0] <= 1 || (batch != 0 && shape[0] != batch)) return 1;
+      const std::vector<int64_t> sample = data_.sample_shape(i);
+      if (sample.size() == shape.size() && sample[0] == shape[0]) return 1;  // a sample is a batch
+      batch = shape[0];
+    }
+    return std::max<int64_t>(batch, 1);
+  }
 
   // Models whose inputs all have a free first dimension run on several samples at once.
   int64_t SamplesPerRun() const {
@@ -268,7 +286,8 @@ class Calibration {
   // The input's shape for one sample: the array's, perhaps without the leading 1.
   absl::StatusOr<Shape> ShapeFor(size_t i, const Array& array) const {
     const Tensor& tensor = InputTensor(i);
-    const Shape& wanted = tensor.shape_signature.empty() ? tensor.shape : tensor.shape_signature;
+    Shape wanted = tensor.shape_signature.empty() ? tensor.shape : tensor.shape_signature;
+    if (fixed_batch_ > 1) wanted[0] = 1;
     Shape shape(array.shape.begin(), array.shape.end());
     if (shape.size() + 1 == wanted.size()) shape.insert(shape.begin(), 1);
     bool fits = shape.size() == wanted.size();
@@ -306,14 +325,19 @@ class Calibration {
     std::vector<Shape> shapes;
     for (size_t i = 0; i < num_inputs(); ++i) {
       LS_ASSIGN_OR_RETURN(Shape shape, ShapeFor(i, batch.samples[begin].inputs[i]));
-      if (count > 1) shape[0] = static_cast<int32_t>(count);
+      if (count > 1 || fixed_batch_ > 1) {
+        shape[0] =
+            static_cast<int32_t>(std::max<int64_t>(static_cast<int64_t>(count), fixed_batch_));
+      }
       shapes.push_back(std::move(shape));
     }
     LS_RETURN_IF_ERROR(MakeObserver(shapes, worker));
     for (size_t i = 0; i < num_inputs(); ++i) {
       const std::span<std::byte> to = worker->observer->executor().input(i);
       size_t offset = 0;
-      for (size_t s = begin; s < begin + count; ++s) {
+      const size_t rows = std::max(count, static_cast<size_t>(fixed_batch_));
+      for (size_t row = 0; row < rows; ++row) {
+        const size_t s = begin + row % count;
         const std::vector<std::byte>& from = batch.samples[s].inputs[i].bytes;
         if (offset + from.size() > to.size()) return Internal("calibration sample of a wrong size");
         if (!from.empty()) std::memcpy(to.data() + offset, from.data(), from.size());
@@ -418,6 +442,7 @@ class Calibration {
   const Context& context_;
   std::vector<int64_t> order_;
   int64_t per_run_ = 1;
+  int64_t fixed_batch_ = 1;
   std::vector<Batch> round_;
   std::vector<Worker> workers_;
   std::mutex observers_;  // guards the workers' observers and shapes while one is made

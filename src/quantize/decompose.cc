@@ -226,14 +226,16 @@ Rewrite RewriteOf(schema::BuiltinOperator op) {
 
 }  // namespace
 
-void Decompose(Graph* graph, RecipeKind kind) {
+void Decompose(Graph* graph, RecipeKind kind, const std::vector<bool>& wanted) {
   Subgraph& subgraph = graph->main();
   std::vector<Node> out;
-  for (Node& node : subgraph.nodes) {
+  for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
+    Node& node = subgraph.nodes[n];
     const OpRecord* op = FindOp(node);
     const Rewrite rewrite = RewriteOf(node.op);
-    const bool wanted = rewrite != nullptr && (op == nullptr || !Supports(op->quant, kind));
-    if (!wanted || !rewrite(&subgraph, kind, node, &out)) out.push_back(std::move(node));
+    const bool needed =
+        wanted[n] && rewrite != nullptr && (op == nullptr || !Supports(op->quant, kind));
+    if (!needed || !rewrite(&subgraph, kind, node, &out)) out.push_back(std::move(node));
   }
   subgraph.nodes = std::move(out);
 }

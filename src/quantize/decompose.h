@@ -1,6 +1,8 @@
 #ifndef LITESMITH_QUANTIZE_DECOMPOSE_H_
 #define LITESMITH_QUANTIZE_DECOMPOSE_H_
 
+#include <vector>
+
 #include "ir/graph.h"
 #include "quantize/quantize.h"
 
@@ -9,7 +11,8 @@ namespace litesmith {
 // Rewrites float nodes that this static recipe cannot quantize into nodes that it can, where both
 // compute the same function: SQUARE, SQUARED_DIFFERENCE, NEG, SUM, SPACE_TO_DEPTH, DEPTH_TO_SPACE.
 // Nodes keep their names.
-void Decompose(Graph* graph, RecipeKind kind);
+// `wanted` says of which nodes, one entry for each of the main subgraph.
+void Decompose(Graph* graph, RecipeKind kind, const std::vector<bool>& wanted);
 
 }  // namespace litesmith
 

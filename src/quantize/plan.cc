@@ -1,17 +1,17 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "ops/op.h"
 #include "quantize/params.h"
 #include "quantize/quantize.h"
+#include "quantize/recipe_file.h"
 #include "quantize/rules.h"
 #include "quantize/static_plan.h"
+#include "quantize/warnings.h"
 
 namespace litesmith {
 namespace {
-
-// Weights with fewer elements stay float in the dynamic recipe, as in TFLite.
-constexpr size_t kSmallestDynamic = 1024;
 
 absl::Status CheckType(ElementType type, const char* which, const Recipe& recipe) {
   const bool fits = type == ElementType::kFloat32 ||
@@ -40,9 +40,14 @@ absl::Status CheckConstants(const Graph& graph) {
   return absl::OkStatus();
 }
 
-void PlanFloat16(const Graph& graph, const Context& context, Plan* plan) {
+void PlanFloat16(const Graph& graph, const std::vector<Choice>& choices, const Context& context,
+                 Plan* plan) {
   const Subgraph& subgraph = graph.main();
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
+    if (choices[n].treatment != Treatment::kFloat16) {
+      if (plan->nodes[n].why.empty()) plan->nodes[n].why = choices[n].why;
+      continue;
+    }
     for (int32_t t : subgraph.nodes[n].inputs) {
       if (!IsFloatConstant(subgraph, t)) continue;
       const Tensor& tensor = subgraph.tensors[static_cast<size_t>(t)];
@@ -63,13 +68,19 @@ void PlanFloat16(const Graph& graph, const Context& context, Plan* plan) {
   }
 }
 
+// A constant that a node looks values up in, which then come out as its integers (GATHER).
+bool IsTable(const QuantRule& rule, size_t input) {
+  return rule.output == OutputRule::kSameAsInput && static_cast<int>(input) == rule.same_as;
+}
+
 // The weights of a node: where they stand, and by which rule. A product of two activations takes a
 // constant second factor as weights.
 std::vector<size_t> WeightInputs(const Subgraph& subgraph, const Node& node, const OpRecord& op) {
   std::vector<size_t> out;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Role role = op.quant.input(i).role;
-    const bool weights = role == Role::kWeight || (role == Role::kActivation && i > 0);
+    const bool weights = role == Role::kWeight ||
+                         (role == Role::kActivation && (i > 0 || IsTable(op.quant, i)));
     if (weights && IsFloatConstant(subgraph, node.inputs[i])) out.push_back(i);
   }
   return out;
@@ -82,7 +93,26 @@ bool WeightsGoTogether(const OpRecord& op) {
   return std::count_if(op.quant.inputs.begin(), op.quant.inputs.end(), is_weight) > 1;
 }
 
-void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, Plan* plan) {
+void PlanDynamicWeights(const Tensor& weights, const OpRecord& op, size_t n, const Node& node,
+                        size_t i, Plan* plan) {
+  const InputRule rule = op.quant.input(i);
+  if (weights.sparsity != nullptr || rule.axis >= static_cast<int>(weights.shape.size())) return;
+  const bool table = IsTable(op.quant, i);
+  plan->nodes[n] = {NodeMode::kDynamic,
+                    table ? "rows of an int8 table" : "int8 weights, inputs quantized at run time"};
+  TensorPlan& planned = plan->tensors[static_cast<size_t>(node.inputs[i])];
+  planned.type = schema::TensorType_INT8;
+  planned.quant = WeightParams(weights.data.As<float>(), weights.shape, table ? -1 : rule.axis);
+  planned.why = planned.quant.per_channel() ? "weights, per channel" : "weights";
+  if (!table) return;
+  TensorPlan& result = plan->tensors[static_cast<size_t>(node.outputs[0])];
+  result.type = planned.type;
+  result.quant = planned.quant;
+  result.why = "rows of the table";
+}
+
+void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, size_t smallest,
+                     Plan* plan) {
   const Subgraph& subgraph = graph.main();
   const Node& node = subgraph.nodes[n];
   const auto tensor = [&](size_t i) -> const Tensor& {
@@ -90,38 +120,33 @@ void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, Plan* pla
   };
   const std::vector<size_t> weights = WeightInputs(subgraph, node, op);
   const bool together = WeightsGoTogether(op);
-  const auto large = [&](size_t i) {
-    return tensor(i).data.As<float>().size() >= kSmallestDynamic;
-  };
+  const auto large = [&](size_t i) { return tensor(i).data.As<float>().size() >= smallest; };
   const bool any_large = std::any_of(weights.begin(), weights.end(), large);
   plan->nodes[n].why = "its weights are not constant";
   for (size_t i : weights) {
-    const InputRule rule = op.quant.input(i);
     if (!(together ? any_large : large(i))) {
-      plan->nodes[n].why = fmt::format("its weights have fewer than {} elements", kSmallestDynamic);
+      plan->nodes[n].why = fmt::format("its weights have fewer than {} elements", smallest);
       continue;
     }
-    if (tensor(i).sparsity != nullptr || rule.axis >= static_cast<int>(tensor(i).shape.size())) {
-      continue;
-    }
-    plan->nodes[n] = {NodeMode::kDynamic, "int8 weights, inputs quantized at run time"};
-    TensorPlan& planned = plan->tensors[static_cast<size_t>(node.inputs[i])];
-    planned.type = schema::TensorType_INT8;
-    planned.quant = WeightParams(tensor(i).data.As<float>(), tensor(i).shape, rule.axis);
-    planned.why = rule.axis >= 0 ? "weights, per channel" : "weights";
+    PlanDynamicWeights(tensor(i), op, n, node, i, plan);
   }
 }
 
-void PlanDynamic(const Graph& graph, Plan* plan) {
+void PlanDynamic(const Graph& graph, const std::vector<Choice>& choices, Plan* plan) {
   const Subgraph& subgraph = graph.main();
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
+    if (choices[n].treatment != Treatment::kDynamic) {
+      if (plan->nodes[n].why.empty()) plan->nodes[n].why = choices[n].why;
+      continue;
+    }
     const OpRecord* op = FindOp(subgraph.nodes[n]);
     if (op == nullptr || !op->quant.dynamic) {
       plan->nodes[n].why =
           op == nullptr ? "litesmith does not know the operator" : "no hybrid kernel";
       continue;
     }
-    PlanDynamicNode(graph, n, *op, plan);
+    const int64_t smallest = std::max<int64_t>(0, choices[n].min_weight_elements);
+    PlanDynamicNode(graph, n, *op, static_cast<size_t>(smallest), plan);
   }
 }
 
@@ -146,6 +171,70 @@ absl::Status CheckBorders(const Graph& graph, const Plan& plan) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<Choice>> ChooseTreatments(const Graph& graph,
+                                                     const QuantizeOptions& options) {
+  const std::vector<RecipeEntry> entries = EntriesOf(options);
+  std::vector<int32_t> matched(graph.main().nodes.size(), 0);
+  const bool plain = options.entries.empty() && options.keep_float.empty();
+  if (!plain) {
+    LS_ASSIGN_OR_RETURN(matched, MatchEntries(graph, entries));
+  }
+  std::vector<Choice> out(matched.size());
+  for (size_t n = 0; n < out.size(); ++n) {
+    if (matched[n] < 0) {
+      out[n].why = "no entry of the recipe matches it";
+      continue;
+    }
+    const RecipeEntry& entry = entries[static_cast<size_t>(matched[n])];
+    out[n].treatment = entry.treatment;
+    out[n].min_weight_elements = entry.min_weight_elements;
+    if (entry.treatment == Treatment::kFloat) {
+      out[n].why = fmt::format("'{}' keeps it float", Printable(entry.regex));
+    }
+  }
+  return out;
+}
+
+absl::Status QuantizeOtherSubgraphs(const QuantizeOptions& options, const Context& context,
+                                    Graph* graph) {
+  std::string left;
+  for (size_t s = 1; s < graph->subgraphs.size(); ++s) {
+    if (options.recipe.needs_calibration()) {
+      const auto& tensors = graph->subgraphs[s].tensors;
+      const bool real = std::any_of(tensors.begin(), tensors.end(), [](const Tensor& t) {
+        return t.type == schema::TensorType_FLOAT32;
+      });
+      if (!real) continue;
+      left += fmt::format("{}'{}' (subgraph {})", left.empty() ? "" : ", ",
+                          Printable(graph->subgraphs[s].name), s);
+      continue;
+    }
+    Graph part;
+    part.subgraphs = {graph->subgraphs[s]};
+    for (const Signature& signature : graph->signatures) {
+      if (signature.subgraph != static_cast<int32_t>(s)) continue;
+      part.signatures.push_back(signature);
+      part.signatures.back().subgraph = 0;
+    }
+    QuantizeOptions own = options;
+    own.input_type = own.output_type = ElementType::kFloat32;
+    LS_ASSIGN_OR_RETURN(const Plan plan, MakePlan(part, nullptr, own, context));
+    LS_ASSIGN_OR_RETURN(Graph done, ApplyPlan(part, plan));
+    graph->subgraphs[s] = std::move(done.main());
+    size_t next = 0;
+    for (Signature& signature : graph->signatures) {
+      if (signature.subgraph != static_cast<int32_t>(s)) continue;
+      signature = done.signatures[next++];
+      signature.subgraph = static_cast<int32_t>(s);
+    }
+  }
+  if (!left.empty()) {
+    context.Warn(fmt::format(
+        "only the main subgraph is calibrated and quantized; these stay float: {}", left));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges,
                               const QuantizeOptions& options, const Context& context) {
   LS_RETURN_IF_ERROR(CheckType(options.input_type, "input", options.recipe));
@@ -159,34 +248,34 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges,
   plan.nodes.resize(graph.main().nodes.size());
   for (size_t t = 0; t < plan.tensors.size(); ++t)
     plan.tensors[t].type = graph.main().tensors[t].type;
-  switch (options.recipe.kind) {
-    case RecipeKind::kFloat16:
-      PlanFloat16(graph, context, &plan);
-      return plan;
-    case RecipeKind::kDynamic:
-      PlanDynamic(graph, &plan);
-      return plan;
-    case RecipeKind::kInt8:
-    case RecipeKind::kInt16x8:
-      break;
+  LS_ASSIGN_OR_RETURN(const std::vector<Choice> choices, ChooseTreatments(graph, options));
+  if (!options.recipe.needs_calibration()) {
+    PlanDynamic(graph, choices, &plan);
+    PlanFloat16(graph, choices, context, &plan);
+    return plan;
   }
   if (ranges == nullptr || ranges->tensors.size() != plan.tensors.size()) {
     return Invalid("recipe {} needs calibrated ranges of this graph", options.recipe.name);
   }
-  LS_RETURN_IF_ERROR(PlanStatic(graph, *ranges, options, context, &plan));
+  LS_RETURN_IF_ERROR(PlanStatic(graph, *ranges, options, choices, context, &plan));
+  PlanDynamic(graph, choices, &plan);
+  PlanFloat16(graph, choices, context, &plan);
+  for (const std::string& warning : PlanWarnings(graph, *ranges, plan)) context.Warn(warning);
   LS_RETURN_IF_ERROR(CheckBorders(graph, plan));
   return plan;
 }
 
 absl::StatusOr<Graph> Quantize(const Graph& graph, Dataset* calibration,
                                const QuantizeOptions& options, const Context& context) {
-  LS_ASSIGN_OR_RETURN(const Graph prepared, PrepareForQuantization(graph, options.recipe, context));
+  LS_ASSIGN_OR_RETURN(const Graph prepared, PrepareForQuantization(graph, options, context));
   Ranges ranges;
   if (options.recipe.needs_calibration()) {
     LS_ASSIGN_OR_RETURN(ranges, Calibrate(prepared, calibration, options, context));
   }
   LS_ASSIGN_OR_RETURN(const Plan plan, MakePlan(prepared, &ranges, options, context));
-  return ApplyPlan(prepared, plan);
+  LS_ASSIGN_OR_RETURN(Graph out, ApplyPlan(prepared, plan));
+  LS_RETURN_IF_ERROR(QuantizeOtherSubgraphs(options, context, &out));
+  return out;
 }
 
 }  // namespace litesmith

@@ -5,7 +5,7 @@
 // be printed, asserted and edited before it is applied. Quantize() does all four; a dry run does
 // the first three:
 //
-//   LS_ASSIGN_OR_RETURN(Graph graph, PrepareForQuantization(model, options.recipe, context));
+//   LS_ASSIGN_OR_RETURN(Graph graph, PrepareForQuantization(model, options, context));
 //   LS_ASSIGN_OR_RETURN(Ranges ranges, Calibrate(graph, data, options, context));   // where needed
 //   LS_ASSIGN_OR_RETURN(Plan plan, MakePlan(graph, &ranges, options, context));
 //   std::cout << FormatPlan(graph, plan);
@@ -40,8 +40,28 @@ struct Recipe {
 absl::StatusOr<Recipe> FindRecipe(std::string_view name);
 std::vector<Recipe> AllRecipes();
 
+// What becomes of a node.
+enum class Treatment : uint8_t { kFloat, kFloat16, kDynamic, kInt8, kInt16x8 };
+
+// A line of a mixed recipe (recipe_file.h): nodes of this operator ("*": any), one of whose
+// results' names the regular expression is found in, are treated so.
+struct RecipeEntry {
+  std::string regex;
+  std::string operation = "*";
+  Treatment treatment = Treatment::kFloat;
+  int64_t min_weight_elements = 0;  // dynamic: smaller weights stay float
+};
+
+// Weights with fewer elements stay float in the dynamic recipe, as in TFLite.
+inline constexpr int64_t kSmallestDynamic = 1024;
+
 struct QuantizeOptions {
   Recipe recipe;
+  // A mixed recipe; `recipe` is then its leading one (LeadingRecipe). Empty: `recipe` alone.
+  std::vector<RecipeEntry> entries;
+  // Nodes that stay float whatever the recipe says: regular expressions, searched in the names of
+  // their results and their own.
+  std::vector<std::string> keep_float;
   // kFloat32; with int8 also kInt8 and kUint8, with int16x8 also kInt16. Inputs that are no real
   // values (indices) keep their type.
   ElementType input_type = ElementType::kFloat32;
@@ -83,13 +103,16 @@ struct Ranges {
   struct Range {
     float min = 0.0f, max = 0.0f;
     bool seen = false;
+    // The two largest magnitudes among the runs of samples; `second` is 0 after one run.
+    float most = 0.0f, second = 0.0f;
   };
   std::vector<Range> tensors;
 };
 
-// The graph that the other steps take: weights back in float32, optimised, and (static recipes) no
-// constant in two roles. An error when the model is quantized already.
-absl::StatusOr<Graph> PrepareForQuantization(const Graph& graph, const Recipe& recipe,
+// The graph that the other steps take: weights back in float32 (behind DEQUANTIZE or DENSIFY,
+// stored sparse, or int8 weights of float operators), optimised, and no constant in two roles. An
+// error when the model's activations are quantized already.
+absl::StatusOr<Graph> PrepareForQuantization(const Graph& graph, const QuantizeOptions& options,
                                              const Context& context);
 
 // Runs `data`'s calibration samples through the float graph, on context.Threads() threads; the
@@ -109,6 +132,12 @@ std::string FormatPlan(const Graph& graph, const Plan& plan);
 
 // The quantized graph. REQUIRES: a plan of as many tensors and nodes as the graph's.
 absl::StatusOr<Graph> ApplyPlan(const Graph& graph, const Plan& plan);
+
+// Recipes without calibration: the same for the subgraphs other than the main one, which control
+// flow runs or other signatures name. Static ones leave them float; context.Warn lists those that
+// hold float operators. REQUIRES: an applied plan's graph.
+absl::Status QuantizeOtherSubgraphs(const QuantizeOptions& options, const Context& context,
+                                    Graph* graph);
 
 // All steps. `calibration` may be null for recipes that need none.
 absl::StatusOr<Graph> Quantize(const Graph& graph, Dataset* calibration,

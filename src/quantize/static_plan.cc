@@ -18,11 +18,12 @@ constexpr size_t kListed = 50;  // nodes named in one message
 class StaticPlanner {
  public:
   StaticPlanner(const Graph& graph, const Ranges& ranges, const QuantizeOptions& options,
-                const Context& context, Plan* plan)
+                const std::vector<Choice>& choices, const Context& context, Plan* plan)
       : subgraph_(graph.main()),
         ranges_(ranges),
         options_(options),
         kind_(options.recipe.kind),
+        choices_(choices),
         context_(context),
         plan_(*plan),
         integer_(subgraph_.nodes.size(), false) {}
@@ -65,6 +66,11 @@ class StaticPlanner {
       const OpRecord* op = FindOp(node);
       if (!TouchesFloat(node) || (op != nullptr && op->shape_only)) {
         plan_.nodes[n].why = "computes no real values";
+        continue;
+      }
+      if (choices_[n].treatment != Treatment::kInt8 &&
+          choices_[n].treatment != Treatment::kInt16x8) {
+        plan_.nodes[n].why = choices_[n].why;
         continue;
       }
       const Lowering lowering = op == nullptr || Supports(op->quant, kind_)
@@ -289,6 +295,7 @@ class StaticPlanner {
   const Ranges& ranges_;
   const QuantizeOptions& options_;
   RecipeKind kind_;
+  const std::vector<Choice>& choices_;
   const Context& context_;
   Plan& plan_;
   std::vector<bool> integer_;
@@ -297,8 +304,8 @@ class StaticPlanner {
 }  // namespace
 
 absl::Status PlanStatic(const Graph& graph, const Ranges& ranges, const QuantizeOptions& options,
-                        const Context& context, Plan* plan) {
-  return StaticPlanner(graph, ranges, options, context, plan).Run();
+                        const std::vector<Choice>& choices, const Context& context, Plan* plan) {
+  return StaticPlanner(graph, ranges, options, choices, context, plan).Run();
 }
 
 }  // namespace litesmith

@@ -5,9 +5,20 @@
 
 namespace litesmith {
 
-// The plan of the int8 and 16x8 recipes; fills tensors and nodes of `plan`.
+// How one node is to be treated, and which entry of the recipe says so.
+struct Choice {
+  Treatment treatment = Treatment::kFloat;
+  int64_t min_weight_elements = 0;
+  std::string why;  // of a node that stays float
+};
+// Of every node of the main subgraph.
+absl::StatusOr<std::vector<Choice>> ChooseTreatments(const Graph& graph,
+                                                     const QuantizeOptions& options);
+
+// The plan of the int8 and 16x8 recipes for the nodes that are to have it; fills tensors and nodes
+// of `plan`.
 absl::Status PlanStatic(const Graph& graph, const Ranges& ranges, const QuantizeOptions& options,
-                        const Context& context, Plan* plan);
+                        const std::vector<Choice>& choices, const Context& context, Plan* plan);
 
 // Which scale each activation gets, by the rules that bind operands together. `integer` says which
 // nodes are quantized. An entry without scale: the tensor takes no part.

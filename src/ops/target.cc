@@ -1,0 +1,318 @@
+#include "ops/target.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ops/op.h"
+
+namespace litesmith {
+namespace {
+
+// The newest version of an operator, and types: of its data operand, or "input/weights/bias", or
+// "*" for any. LiteRT's from the kernels and resolvers of 2.3; tflite-micro's by running files in
+// its interpreter (tests/peers/test_targets.py).
+struct Row {
+  schema::BuiltinOperator op;
+  int newest;
+  const char* litert;
+  const char* tflm;
+};
+
+// clang-format off
+constexpr Row kRows[] = {
+    {schema::BuiltinOperator_ABS, 5, "f32 s8 s16 s32", "f32 s8 s16"},
+    {schema::BuiltinOperator_ADD, 6, "f32 s8 u8 s16 s32 s64", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_ADD_N, 1, "f32 s32", "f32 s8"},
+    {schema::BuiltinOperator_ARG_MAX, 3, "f32 u8 s8 s32 b", "f32 s8"},
+    {schema::BuiltinOperator_ARG_MIN, 3, "f32 u8 s8 s32 b", "f32 s8"},
+    {schema::BuiltinOperator_ASSIGN_VARIABLE, 1, "*", "*"},
+    {schema::BuiltinOperator_ATAN2, 1, "f32", ""},
+    {schema::BuiltinOperator_AVERAGE_POOL_2D, 3, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_BATCH_MATMUL, 4, "f32/f32 f32/s8 s8/s8 s16/s16 s32/s32", "f32/f32 s8/s8 s16/s16"},
+    {schema::BuiltinOperator_BATCH_TO_SPACE_ND, 4, "f32 u8 s8 s16 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_BIDIRECTIONAL_SEQUENCE_LSTM, 3, "f32", ""},
+    {schema::BuiltinOperator_BITWISE_XOR, 1, "u8 s8 s16 u16 s32 u32", ""},
+    {schema::BuiltinOperator_BROADCAST_ARGS, 1, "s32 s64", "s32 s64"},
+    {schema::BuiltinOperator_BROADCAST_TO, 4, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_BUCKETIZE, 1, "*", ""},
+    {schema::BuiltinOperator_CALL_ONCE, 1, "*", "*"},
+    {schema::BuiltinOperator_CAST, 9, "*", "*"},
+    {schema::BuiltinOperator_CEIL, 1, "f32", "f32"},
+    {schema::BuiltinOperator_CONCATENATION, 7, "*", "f32 s8 s16 s32 s64 b"},
+    {schema::BuiltinOperator_CONV_2D, 8, "f32/f32 f32/s8 u8/u8/s32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32", "f32/f32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32"},
+    {schema::BuiltinOperator_CONV_3D, 1, "f32/f32", ""},
+    {schema::BuiltinOperator_CONV_3D_TRANSPOSE, 1, "f32", ""},
+    {schema::BuiltinOperator_COS, 1, "f32", "f32"},
+    {schema::BuiltinOperator_CUMSUM, 1, "f32 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_DENSIFY, 1, "f32 f16 s8", ""},
+    {schema::BuiltinOperator_DEPTHWISE_CONV_2D, 7, "f32/f32 f32/s8 u8/u8/s32 s8/s8/s32 s8/s4/s32 s16/s8/s64", "f32/f32 s8/s8/s32 s8/s4/s32 s16/s8/s64"},
+    {schema::BuiltinOperator_DEPTH_TO_SPACE, 2, "f32 u8 s8 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_DEQUANTIZE, 9, "u8 s8 s16 f16 s4 u4 s2", "u8 s8 s16"},
+    {schema::BuiltinOperator_DIV, 2, "f32 u8 s8 s16 s32", "f32 s8"},
+    {schema::BuiltinOperator_DYNAMIC_UPDATE_SLICE, 6, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_ELU, 1, "f32 s8", "f32 s8"},
+    {schema::BuiltinOperator_EMBEDDING_LOOKUP, 5, "*", "f32 s8"},
+    {schema::BuiltinOperator_EQUAL, 5, "*", "f32 s8 s32 s64 b"},
+    {schema::BuiltinOperator_EXP, 2, "f32 s8 s16", "f32"},
+    {schema::BuiltinOperator_EXPAND_DIMS, 1, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_FILL, 5, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_FLOOR, 1, "f32", "f32"},
+    {schema::BuiltinOperator_FLOOR_DIV, 3, "f32 s8 s16 s32", "f32"},
+    {schema::BuiltinOperator_FLOOR_MOD, 2, "f32 s8 s16 s32 s64", "f32"},
+    {schema::BuiltinOperator_FULLY_CONNECTED, 14, "f32/f32 f32/s8 f32/s4 u8/u8/s32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32 s16/s4/s64", "f32/f32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32"},
+    {schema::BuiltinOperator_GATHER, 8, "*", "f32 s8"},
+    {schema::BuiltinOperator_GATHER_ND, 6, "*", "f32 s8"},
+    {schema::BuiltinOperator_GELU, 3, "f32 u8 s8 s16", ""},
+    {schema::BuiltinOperator_GREATER, 2, "f32 u8 s8 s32 s64", "f32 s8 s32 s64"},
+    {schema::BuiltinOperator_GREATER_EQUAL, 3, "f32 u8 s8 s32 s64", "f32 s8 s32 s64"},
+    {schema::BuiltinOperator_HARD_SWISH, 1, "f32 u8 s8", "f32 s8"},
+    {schema::BuiltinOperator_IF, 1, "*", "*"},
+    {schema::BuiltinOperator_L2_NORMALIZATION, 2, "f32 u8 s8", "f32 s8"},
+    {schema::BuiltinOperator_L2_POOL_2D, 1, "f32", "f32"},
+    {schema::BuiltinOperator_LEAKY_RELU, 2, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_LESS, 3, "f32 u8 s8 s32 s64", "f32 s8 s32 s64"},
+    {schema::BuiltinOperator_LESS_EQUAL, 3, "f32 u8 s8 s32 s64", "f32 s8 s32 s64"},
+    {schema::BuiltinOperator_LOCAL_RESPONSE_NORMALIZATION, 1, "f32", ""},
+    {schema::BuiltinOperator_LOG, 2, "f32 s8 s16", "f32"},
+    {schema::BuiltinOperator_LOGICAL_AND, 1, "b", "b"},
+    {schema::BuiltinOperator_LOGICAL_NOT, 1, "b", "b"},
+    {schema::BuiltinOperator_LOGICAL_OR, 1, "b", "b"},
+    {schema::BuiltinOperator_LOGISTIC, 3, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_LOG_SOFTMAX, 2, "f32 u8 s8", "f32 s8"},
+    {schema::BuiltinOperator_LSTM, 4, "f32/f32 f32/s8 s8/s8", ""},
+    {schema::BuiltinOperator_MAXIMUM, 4, "f32 u8 s8 s16 s32 s64", "f32 s8 s16 s32 s64"},
+    {schema::BuiltinOperator_MAX_POOL_2D, 3, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_MEAN, 3, "f32 u8 s8 s16 s32 s64", "f32 s8 s16"},
+    {schema::BuiltinOperator_MINIMUM, 4, "f32 u8 s8 s16 s32 s64", "f32 s8 s16 s32 s64"},
+    {schema::BuiltinOperator_MIRROR_PAD, 3, "*", "f32 s8"},
+    {schema::BuiltinOperator_MUL, 8, "f32 u8 s8 s16 s32 s64", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_NEG, 1, "f32 s32 s64", "f32"},
+    {schema::BuiltinOperator_NON_MAX_SUPPRESSION_V4, 1, "f32", ""},
+    {schema::BuiltinOperator_NON_MAX_SUPPRESSION_V5, 1, "f32", ""},
+    {schema::BuiltinOperator_NOT_EQUAL, 4, "*", "f32 s8 s32 s64 b"},
+    {schema::BuiltinOperator_ONE_HOT, 1, "*", ""},
+    {schema::BuiltinOperator_PACK, 6, "*", "f32 s8 s16 s32 s64"},
+    {schema::BuiltinOperator_PAD, 6, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_PADV2, 6, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_POW, 1, "f32 s32", ""},
+    {schema::BuiltinOperator_PRELU, 1, "f32 u8 s8", "f32 s8"},
+    {schema::BuiltinOperator_QUANTIZE, 6, "f32 u8 s8 s16 s32", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_RANGE, 2, "*", ""},
+    {schema::BuiltinOperator_RANK, 1, "*", ""},
+    {schema::BuiltinOperator_READ_VARIABLE, 1, "*", "*"},
+    {schema::BuiltinOperator_REDUCE_ALL, 1, "b", ""},
+    {schema::BuiltinOperator_REDUCE_ANY, 1, "b", ""},
+    {schema::BuiltinOperator_REDUCE_MAX, 3, "f32 u8 s8 s16 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_REDUCE_MIN, 3, "f32 u8 s8 s16 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_REDUCE_PROD, 2, "f32 s8 s16 s32 s64", ""},
+    {schema::BuiltinOperator_RELU, 3, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_RELU6, 3, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_RELU_0_TO_1, 1, "f32 u8 s8", ""},
+    {schema::BuiltinOperator_RELU_N1_TO_1, 1, "f32 u8 s8", ""},
+    {schema::BuiltinOperator_RESHAPE, 1, "*", "*"},
+    {schema::BuiltinOperator_RESIZE_BILINEAR, 4, "f32 u8 s8 s16", "f32 s8"},
+    {schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR, 4, "*", "f32 s8 s16"},
+    {schema::BuiltinOperator_REVERSE_SEQUENCE, 1, "*", ""},
+    {schema::BuiltinOperator_REVERSE_V2, 4, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_RIGHT_SHIFT, 1, "u8 s8 s16 u16 s32 u32", ""},
+    {schema::BuiltinOperator_ROUND, 1, "f32", "f32"},
+    {schema::BuiltinOperator_RSQRT, 3, "f32 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_SCATTER_ND, 1, "*", ""},
+    {schema::BuiltinOperator_SELECT, 4, "*", ""},
+    {schema::BuiltinOperator_SELECT_V2, 2, "*", "f32 s8 s16"},
+    {schema::BuiltinOperator_SHAPE, 1, "*", "*"},
+    {schema::BuiltinOperator_SIGN, 2, "f32 s32", ""},
+    {schema::BuiltinOperator_SIN, 1, "f32", "f32"},
+    {schema::BuiltinOperator_SLICE, 8, "*", "f32 s8 s16 s32 b"},
+    {schema::BuiltinOperator_SOFTMAX, 4, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_SPACE_TO_BATCH_ND, 4, "f32 u8 s8 s16 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_SPACE_TO_DEPTH, 2, "f32 u8 s8 s32 s64", "f32 s8"},
+    {schema::BuiltinOperator_SPLIT, 5, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_SPLIT_V, 3, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_SQRT, 2, "f32 s8 s16", "f32"},
+    {schema::BuiltinOperator_SQUARE, 1, "f32", "f32"},
+    {schema::BuiltinOperator_SQUARED_DIFFERENCE, 2, "f32 s8 s32", "f32 s8 s32"},
+    {schema::BuiltinOperator_SQUEEZE, 2, "*", "*"},
+    {schema::BuiltinOperator_STRIDED_SLICE, 8, "*", "f32 s8 s16 s32 b"},
+    {schema::BuiltinOperator_SUB, 5, "f32 u8 s8 s16 s32 s64", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_SUM, 2, "f32 u8 s8 s32 s64", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_SVDF, 4, "f32/f32 f32/s8 s8/s8", "f32/f32 s8/s8"},
+    {schema::BuiltinOperator_TANH, 3, "f32 u8 s8 s16", "f32 s8 s16"},
+    {schema::BuiltinOperator_TILE, 3, "*", ""},
+    {schema::BuiltinOperator_TOPK_V2, 3, "*", ""},
+    {schema::BuiltinOperator_TRANSPOSE, 9, "*", "f32 s8 s16"},
+    {schema::BuiltinOperator_TRANSPOSE_CONV, 5, "f32/f32 u8/u8/s32 s8/s8/s32 s16/s8/s64 s16/s8/s32", "f32/f32 s8/s8/s32 s16/s8/s64 s16/s8/s32"},
+    {schema::BuiltinOperator_UNIDIRECTIONAL_SEQUENCE_LSTM, 4, "f32/f32 f32/s8 s8/s8", "f32/f32 s8/s8 s16/s8"},
+    {schema::BuiltinOperator_UNIDIRECTIONAL_SEQUENCE_RNN, 3, "f32/f32 f32/s8", ""},
+    {schema::BuiltinOperator_UNIQUE, 1, "*", ""},
+    {schema::BuiltinOperator_UNPACK, 6, "*", "f32 s8 s16 s32"},
+    {schema::BuiltinOperator_VAR_HANDLE, 1, "*", "*"},
+    {schema::BuiltinOperator_WHERE, 2, "*", ""},
+    {schema::BuiltinOperator_WHILE, 1, "*", "*"},
+    {schema::BuiltinOperator_ZEROS_LIKE, 1, "f32 s32 s64", "f32 s8 s32 s64"},
+};
+// clang-format on
+
+const Row* FindRow(schema::BuiltinOperator op) {
+  const Row* found = std::find_if(std::begin(kRows), std::end(kRows),
+                                  [op](const Row& row) { return row.op == op; });
+  return found == std::end(kRows) ? nullptr : found;
+}
+
+std::string Short(TensorType type) {
+  switch (type) {
+    case schema::TensorType_FLOAT32:
+      return "f32";
+    case schema::TensorType_FLOAT16:
+      return "f16";
+    case schema::TensorType_INT8:
+      return "s8";
+    case schema::TensorType_UINT8:
+      return "u8";
+    case schema::TensorType_INT16:
+      return "s16";
+    case schema::TensorType_UINT16:
+      return "u16";
+    case schema::TensorType_INT32:
+      return "s32";
+    case schema::TensorType_UINT32:
+      return "u32";
+    case schema::TensorType_INT64:
+      return "s64";
+    case schema::TensorType_INT4:
+      return "s4";
+    case schema::TensorType_UINT4:
+      return "u4";
+    case schema::TensorType_INT2:
+      return "s2";
+    case schema::TensorType_BOOL:
+      return "b";
+    default:
+      return TypeName(type);
+  }
+}
+
+constexpr size_t kNone = SIZE_MAX;
+
+// Which operands a row's types are of.
+struct Operands {
+  size_t input = 0, weights = 1, bias = 2;
+};
+Operands OperandsOf(schema::BuiltinOperator op) {
+  switch (op) {
+    case schema::BuiltinOperator_TRANSPOSE_CONV:
+      return {2, 1, 3};
+    case schema::BuiltinOperator_SPLIT:
+    case schema::BuiltinOperator_SELECT:
+    case schema::BuiltinOperator_SELECT_V2:
+    case schema::BuiltinOperator_FILL:
+    case schema::BuiltinOperator_SCATTER_ND:
+    case schema::BuiltinOperator_EMBEDDING_LOOKUP:
+      return {1, 2, 3};
+    case schema::BuiltinOperator_ONE_HOT:
+      return {2, 3, 4};
+    // The first weights of an LSTM may be left out; no bias is asked for here.
+    case schema::BuiltinOperator_LSTM:
+    case schema::BuiltinOperator_UNIDIRECTIONAL_SEQUENCE_LSTM:
+      return {0, 2, kNone};
+    case schema::BuiltinOperator_SVDF:
+    case schema::BuiltinOperator_UNIDIRECTIONAL_SEQUENCE_RNN:
+      return {0, 1, kNone};
+    default:
+      return {};
+  }
+}
+
+bool Lists(std::string_view types, std::string_view wanted) {
+  while (!types.empty()) {
+    const size_t space = std::min(types.find(' '), types.size());
+    const std::string_view token = types.substr(0, space);
+    // A node without a bias fits a row with one.
+    const bool fits = token == wanted ||
+                      (token.size() > wanted.size() && token.substr(0, wanted.size()) == wanted &&
+                       token[wanted.size()] == '/' && wanted.find('/') != std::string_view::npos);
+    if (fits) return true;
+    types.remove_prefix(std::min(space + 1, types.size()));
+  }
+  return false;
+}
+
+// "s8", or "s16/s8/s64" for the operators whose row has weights.
+std::string TypesOf(const Subgraph& subgraph, const Node& node, bool weighted) {
+  const Operands operands = OperandsOf(node.op);
+  const auto type = [&](size_t i) {
+    const int32_t t = node.input(i);
+    return t < 0 ? std::string() : Short(subgraph.tensors[static_cast<size_t>(t)].type);
+  };
+  std::string out = type(operands.input);
+  if (!weighted) return out;
+  out += "/" + type(operands.weights);
+  // Only integer products have a bias of another type than the input.
+  const std::string bias = type(operands.bias);
+  if (!bias.empty() && bias != "f32") out += "/" + bias;
+  return out;
+}
+
+const char* TargetName(Target target) {
+  return target == Target::kLitert ? "litert" : target == Target::kTflm ? "tflm" : "litesmith";
+}
+
+}  // namespace
+
+absl::StatusOr<Target> FindTarget(std::string_view name) {
+  for (const Target target : {Target::kLitert, Target::kTflm, Target::kLitesmith}) {
+    if (name == TargetName(target)) return target;
+  }
+  return Invalid("there is no target '{}'; choose one of litert, tflm, litesmith", Printable(name));
+}
+
+std::string TargetObstacle(const Subgraph& subgraph, const Node& node, Target target) {
+  if (node.op == schema::BuiltinOperator_CUSTOM) return "";
+  if (target == Target::kLitesmith) {
+    const OpRecord* op = FindOp(node);
+    return op == nullptr || op->prepare == nullptr ? "litesmith has no kernel for it" : "";
+  }
+  const Row* row = FindRow(node.op);
+  const std::string_view types = row == nullptr              ? ""
+                                 : target == Target::kLitert ? row->litert
+                                                             : row->tflm;
+  // What the table does not list is carried through; LiteRT has kernels for all of TFLite.
+  if (row == nullptr && target == Target::kLitert) return "";
+  if (types.empty()) return fmt::format("{} has no such operator", TargetName(target));
+  if (target == Target::kLitert && node.version > row->newest) {
+    return fmt::format("{} knows versions up to {}, this is {}", TargetName(target), row->newest,
+                       node.version);
+  }
+  constexpr size_t kMostTransposed = 5;
+  if (target == Target::kTflm && node.op == schema::BuiltinOperator_TRANSPOSE &&
+      subgraph.tensors[static_cast<size_t>(node.outputs[0])].shape.size() > kMostTransposed) {
+    return fmt::format("tflm transposes up to {} dimensions", kMostTransposed);
+  }
+  if (types == "*") return "";
+  const std::string used = TypesOf(subgraph, node, types.find('/') != std::string_view::npos);
+  if (used.empty() || Lists(types, used)) return "";
+  return fmt::format("{} has no kernel for {}, it has {}", TargetName(target), used, types);
+}
+
+absl::Status CheckTarget(const Graph& graph, Target target) {
+  constexpr int kListed = 20;
+  std::string list;
+  int count = 0;
+  for (const Subgraph& subgraph : graph.subgraphs) {
+    for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
+      const std::string obstacle = TargetObstacle(subgraph, subgraph.nodes[n], target);
+      if (obstacle.empty()) continue;
+      if (++count <= kListed) {
+        list += fmt::format("{}{}: {}", list.empty() ? "" : "; ", NodeLabel(subgraph, n), obstacle);
+      }
+    }
+  }
+  if (count == 0) return absl::OkStatus();
+  if (count > kListed) list += fmt::format("; and {} more", count - kListed);
+  return Unsupported(
+      "the target {} cannot run {} ({}); choose another recipe, --keep-float or "
+      "another --target",
+      TargetName(target), count == 1 ? "one node" : fmt::format("{} nodes", count), list);
+}
+
+}  // namespace litesmith

@@ -1,0 +1,33 @@
+#ifndef LITESMITH_OPS_TARGET_H_
+#define LITESMITH_OPS_TARGET_H_
+
+// What the programs that files are written for can run: a table of operator, types and version.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "ir/graph.h"
+
+namespace litesmith {
+
+enum class Target {
+  kLitert,     // ai-edge-litert 2.3, CPU kernels
+  kTflm,       // tflite-micro
+  kLitesmith,  // this program
+};
+
+// "litert", "tflm", "litesmith".
+absl::StatusOr<Target> FindTarget(std::string_view name);
+
+// Why the target cannot run a node as it is, versions included; empty: it can. Custom operators are
+// the user's to register, so they are never an obstacle.
+std::string TargetObstacle(const Subgraph& subgraph, const Node& node, Target target);
+
+// An error that lists the nodes of all subgraphs that the target cannot run.
+absl::Status CheckTarget(const Graph& graph, Target target);
+
+}  // namespace litesmith
+
+#endif  // LITESMITH_OPS_TARGET_H_
