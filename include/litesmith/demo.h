@@ -31,8 +31,9 @@ absl::StatusOr<Model> TrainDigits(const DigitsRequest& request, const Context& c
 struct DemoRequest {
   DigitsRequest train;
   std::string output = ".";  // mnist_tflite_models/ is made in it
+  // "qat": the int8 model once more, trained for it.
   std::vector<std::string> recipes = {"float16", "dynamic_wi8_afp32", "static_wi8_ai8",
-                                      "static_wi8_ai16"};
+                                      "static_wi8_ai16", "qat"};
   // Pruned and clustered models too: mnist_model_pruned (80 % zeros), _pruned_2x4, _channels (half
   // of them cut), _clustered (16 values) and _clustered_int8.
   bool all = false;

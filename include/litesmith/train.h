@@ -29,6 +29,13 @@ enum class TrainLoss {
   kMeanSquaredError,    // against the data's targets; without targets against the input itself
 };
 
+// Where the ranges of activations come from while training for a recipe, and the weights' scales.
+enum class TrainQatRanges {
+  kLearnt,    // trained with the weights (learnt step size)
+  kAveraged,  // moving averages of the batches' ranges, frozen for the last quarter; weights'
+              // scales from their values
+};
+
 // Training of a float model on labelled data (or data with targets). Defaults fit a fine-tune.
 struct TrainRequest {
   DataSource data;
@@ -38,7 +45,8 @@ struct TrainRequest {
 
   int epochs = 3;  // of each stage
   int batch_size = 64;
-  std::optional<float> learning_rate;  // empty: 0.001 (Adam, AdamW), 0.01 (SGD with momentum 0.9)
+  // Empty: 0.001 (Adam, AdamW), 0.01 (SGD with momentum 0.9); a tenth of it to train for a recipe.
+  std::optional<float> learning_rate;
   TrainOptimizer optimizer = TrainOptimizer::kAdam;
   TrainSchedule schedule = TrainSchedule::kConstant;
   std::optional<float> weight_decay;  // empty: 0.004 for AdamW, else 0
@@ -72,9 +80,9 @@ struct TrainRequest {
   // Keep the weights of the epoch with the lowest such loss instead of the last one's.
   bool keep_best = false;
 
-  // Zeros in the weights: "0.8" (that share of all; depthwise and very small ones stay dense), "2:4" (two of every four neighbours
-  // along the input dimension), "1x4=0.8", "1x16=0.8" (blocks); "channels=0.5" cuts that share of
-  // the channels out of the graph. Empty: none.
+  // Zeros in the weights: "0.8" (that share of all; depthwise and very small ones stay dense),
+  // "2:4" (two of every four neighbours along the input dimension), "1x4=0.8", "1x16=0.8" (blocks);
+  // "channels=0.5" cuts that share of the channels out of the graph. Empty: none.
   std::string prune;
   // A number of distinct values per weight tensor, zero included: "16"; then, after commas,
   // "density" or "linear" (where the centroids begin, instead of k-means++) and "per-channel".
@@ -82,6 +90,14 @@ struct TrainRequest {
   // Pruned weights are stored as TFLite's sparse tensors where that saves a third of their bytes
   // and LiteRT reads them so.
   bool sparse_encoding = true;
+
+  // Train for this recipe (int8, int16x8, static_wi4_ai8) and leave the quantized model. Calibrated
+  // on `num_calibration_samples` of the data first.
+  std::string qat;
+  TrainQatRanges qat_ranges = TrainQatRanges::kLearnt;
+  int64_t num_calibration_samples = 300;
+  ElementType input_type = ElementType::kFloat32, output_type = ElementType::kFloat32;
+  bool allow_float = false;  // nodes that the recipe cannot quantize stay float
 
   // A folder for the state after every epoch; with `resume`, training goes on from the state found
   // there and ends with the same bytes as if it had never stopped.

@@ -14,6 +14,7 @@
 #include "quantize/quantize.h"
 #include "tflite/notes.h"
 #include "tflite/tflite.h"
+#include "train/qat.h"
 #include "train/train.h"
 
 namespace litesmith {
@@ -30,8 +31,14 @@ struct Product {
   std::shared_ptr<const Graph> graph;
 };
 
-const char* Suffix(RecipeKind kind) {
-  switch (kind) {
+// The name in DemoRequest::recipes of the int8 model that is trained for.
+constexpr std::string_view kQat = "qat";
+constexpr int kQatEpochs = 2;
+constexpr float kQatLearningRate = 1e-4f;
+
+const char* Suffix(const Recipe& recipe) {
+  if (recipe.weight_bits == 4) return "quant_int8w4";
+  switch (recipe.kind) {
     case RecipeKind::kFloat16:
       return "quant_f16";
     case RecipeKind::kDynamic:
@@ -112,7 +119,7 @@ absl::StatusOr<std::vector<Product>> MakeProducts(const Graph& trained,
     notes["recipe"] = recipe.name;
     WriteNotes(notes, &quantized);
     LS_ASSIGN_OR_RETURN(Product product,
-                        MakeProduct(Suffix(recipe.kind), std::move(quantized), context));
+                        MakeProduct(Suffix(recipe), std::move(quantized), context));
     out.push_back(std::move(product));
   }
   return out;
@@ -163,6 +170,30 @@ absl::Status AddCompressed(const Graph& trained, const DigitsRequest& digits, Da
   return absl::OkStatus();
 }
 
+absl::StatusOr<Product> TrainForInt8(const DigitsRequest& request, const Graph& trained,
+                                     Dataset* data, const Context& context,
+                                     const std::function<void(const EpochSummary&)>& on_epoch) {
+  QatOptions options;
+  LS_ASSIGN_OR_RETURN(options.quantize.recipe, FindRecipe("int8"));
+  LS_ASSIGN_OR_RETURN(const auto qat, QatModel::Create(trained, data, options, context));
+  TrainOptions training;
+  training.epochs = kQatEpochs;
+  training.batch_size = request.batch_size;
+  training.seed = request.seed;
+  training.optimizer.learning_rate = kQatLearningRate;
+  training.schedule.kind = ScheduleKind::kCosine;
+  training.hooks = {qat->hook()};
+  const auto forward = [&](const EpochResult& r) {
+    if (on_epoch) on_epoch(Summarise(r, "qat", training));
+  };
+  LS_RETURN_IF_ERROR(TrainClassifier(qat->graph(), data, training, context, forward));
+  LS_ASSIGN_OR_RETURN(Graph integer, qat->Export(context));
+  nlohmann::json notes = ReadNotes(integer);
+  notes["recipe"] = options.quantize.recipe.name;
+  WriteNotes(notes, &integer);
+  return MakeProduct("quant_qat", std::move(integer), context);
+}
+
 absl::StatusOr<std::vector<BenchmarkRow>> Measure(const std::vector<Product>& products,
                                                   Dataset* test, const Context& context) {
   std::vector<BenchmarkRow> rows;
@@ -199,7 +230,12 @@ absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& contex
                                const std::function<void(const EpochSummary&)>& on_epoch) {
   LS_RETURN_IF_ERROR(CheckTraining(request.train));
   std::vector<Recipe> recipes;
+  bool trains_for_int8 = false;
   for (const std::string& name : request.recipes) {
+    if (name == kQat) {
+      trains_for_int8 = true;
+      continue;
+    }
     LS_ASSIGN_OR_RETURN(Recipe recipe, FindRecipe(name));
     recipes.push_back(std::move(recipe));
   }
@@ -217,6 +253,11 @@ absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& contex
                       MakeProducts(trained, recipes, train.get(), context));
   if (request.all) {
     LS_RETURN_IF_ERROR(AddCompressed(trained, request.train, train.get(), context, &products));
+  }
+  if (trains_for_int8) {
+    LS_ASSIGN_OR_RETURN(Product product,
+                        TrainForInt8(request.train, trained, train.get(), context, on_epoch));
+    products.push_back(std::move(product));
   }
   LS_ASSIGN_OR_RETURN(const std::vector<BenchmarkRow> rows, Measure(products, test.get(), context));
   Report report = BenchmarkReport(rows, ReadSystemInfo());

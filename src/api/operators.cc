@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/batch_normalize.h"
+#include "ops/fake_quantize.h"
 #include "ops/op.h"
 
 namespace litesmith {
@@ -31,6 +32,8 @@ Report OperatorSupport() {
   size_t int8 = 0, int16x8 = 0, gradients = 0;
   for (const OpRecord* record : AllOps()) {
     if (NameOf(*record) == kBatchNormalizeCode) continue;
+    // Stands in training graphs only.
+    if (NameOf(*record) == kFakeQuantizeCode) continue;
     const bool float16 = record->prepare != nullptr && HasWeights(*record);
     const auto yes = [](bool b) { return std::string(b ? "yes" : ""); };
     table.rows.push_back({NameOf(*record), record->names.keras, record->names.tf,

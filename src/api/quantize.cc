@@ -35,6 +35,11 @@ RecipeInfo Describe(const Recipe& recipe) {
       out.size = "about 25 %";
       out.accuracy = "small loss";
       out.hardware = "CPU, Edge TPU, DSP, microcontroller";
+      if (recipe.weight_bits == 4) {
+        out.size = "about 13 %";
+        out.accuracy = "some loss; train for it";
+        out.hardware = "CPU";
+      }
       break;
     case RecipeKind::kInt16x8:
       out.data = "unlabelled samples";

@@ -1,6 +1,7 @@
 #include "api/train_stages.h"
 
 #include "api/train_compress.h"
+#include "api/train_qat.h"
 
 namespace litesmith {
 namespace {
@@ -15,6 +16,7 @@ absl::Status FineTune(Graph* graph, const StageArgs& args) {
 constexpr Stage kStages[] = {
     {"prune", WantsPruning, PruneStage},
     {"cluster", WantsClustering, ClusterStage},
+    {"qat", [](const TrainRequest& request) { return !request.qat.empty(); }, RunQat},
     {"train", [](const TrainRequest&) { return true; }, FineTune},
 };
 
@@ -22,7 +24,11 @@ constexpr Stage kStages[] = {
 
 std::span<const Stage> TrainStages() { return kStages; }
 
-absl::Status CheckStages(const TrainRequest& request) { return CheckCompression(request); }
+absl::Status CheckStages(const TrainRequest& request) {
+  LS_RETURN_IF_ERROR(CheckCompression(request));
+  LS_RETURN_IF_ERROR(CheckQat(request));
+  return absl::OkStatus();
+}
 
 EpochSummary Summarise(const EpochResult& result, const char* stage, const TrainOptions& options) {
   EpochSummary out;

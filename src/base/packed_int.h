@@ -18,6 +18,15 @@ inline void UnpackInt4(const void* packed, size_t count, int8_t* out) {
   }
 }
 
+// `packed` holds (count + 1) / 2 bytes.
+inline void PackInt4(const int8_t* values, size_t count, void* packed) {
+  auto* bytes = static_cast<uint8_t*>(packed);
+  for (size_t i = 0; i < count; ++i) {
+    const auto nibble = static_cast<uint8_t>(values[i] & 15);
+    bytes[i / 2] = static_cast<uint8_t>(i % 2 == 0 ? nibble : bytes[i / 2] | (nibble << 4));
+  }
+}
+
 // `packed` holds (count + 3) / 4 bytes.
 inline void UnpackInt2(const void* packed, size_t count, int8_t* out) {
   const auto* bytes = static_cast<const uint8_t*>(packed);

@@ -10,15 +10,16 @@ struct Flags {
 };
 
 absl::Status DoDemo(const Flags& flags, const Context& context) {
-  const int epochs = flags.request.train.epochs;
   const std::string& data = flags.request.train.data.path;
   const auto report = RunDemo(flags.request, context, [&](const EpochSummary& e) {
-    if (e.epoch == 1) {
+    const bool qat = e.stage == "qat";
+    if (e.epoch == 1 && !qat) {
       fmt::print("training on {}\n",
                  data.empty() ? "60,000 drawn digits (--data takes real ones)" : data);
     }
-    fmt::print("epoch {}/{}: loss {:.4f}, accuracy {:.2f} %, {:.2f} s\n", e.epoch, epochs, e.loss,
-               100.0 * e.accuracy, e.seconds);
+    fmt::print("{} {}/{}: loss {:.4f}, accuracy {:.2f} %, {:.2f} s\n",
+               qat ? "for int8, epoch" : "epoch", e.epoch, e.epochs, e.loss, 100.0 * e.accuracy,
+               e.seconds);
     std::fflush(stdout);
   });
   if (!report.ok()) return report.status();
@@ -30,7 +31,7 @@ absl::Status DoDemo(const Flags& flags, const Context& context) {
 
 void AddDemo(CLI::App* app, CommonFlags* common, Action* chosen) {
   CLI::App* sub = app->add_subcommand(
-      "demo", "Train a digit network, quantize it four ways, evaluate and time the files");
+      "demo", "Train a digit network, quantize it five ways, evaluate and time the files");
   auto flags = Declare<Flags>(sub, chosen, DoDemo);
   sub->add_option("--data", flags->request.train.data.path,
                   "MNIST as IDX files, gzipped or not (default: digits drawn by a generator)")
@@ -45,7 +46,7 @@ void AddDemo(CLI::App* app, CommonFlags* common, Action* chosen) {
   sub->add_option("--seed", flags->request.train.seed, "Start of all random numbers (default 0)")
       ->type_name("N");
   sub->add_option("--recipes", flags->request.recipes,
-                  "Comma-separated (default: float16,dynamic,int8,int16x8)")
+                  "Comma-separated (default: float16,dynamic,int8,int16x8,qat; qat: int8, trained)")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAME,...");

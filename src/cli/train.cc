@@ -60,7 +60,7 @@ void AddTraining(CLI::App* sub, Flags* flags) {
       ->check(CLI::Range(1, 1000000))
       ->option_text("N");
   sub->add_option("--learning-rate", request.learning_rate,
-                  "Size of the steps (default 0.001; sgd 0.01)")
+                  "Size of the steps (default 0.001; sgd 0.01; with --qat a tenth)")
       ->option_text("R");
   sub->add_option("--optimizer", request.optimizer, "sgd has momentum 0.9 (default adam)")
       ->transform(CLI::CheckedTransformer(
@@ -110,6 +110,31 @@ void AddTraining(CLI::App* sub, Flags* flags) {
       ->transform(
           CLI::CheckedTransformer(std::map<std::string, bool>{{"on", true}, {"off", false}}))
       ->option_text("on|off");
+  sub->add_option("--qat", request.qat,
+                  "Train for this recipe and write the quantized model: int8, int16x8, "
+                  "static_wi4_ai8 (int4 weights)")
+      ->type_name("RECIPE");
+  sub->add_option("--qat-ranges", request.qat_ranges,
+                  "Scales are learnt with the weights (default), or follow the ranges seen")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, TrainQatRanges>{
+          {"learnt", TrainQatRanges::kLearnt}, {"averaged", TrainQatRanges::kAveraged}}))
+      ->option_text("learnt|averaged");
+  const std::map<std::string, ElementType> types = {{"float32", ElementType::kFloat32},
+                                                    {"int8", ElementType::kInt8},
+                                                    {"uint8", ElementType::kUint8},
+                                                    {"int16", ElementType::kInt16}};
+  sub->add_option("--input-type", request.input_type, "Type of the quantized model's inputs")
+      ->transform(CLI::CheckedTransformer(types))
+      ->option_text("float32|int8|uint8|int16");
+  sub->add_option("--output-type", request.output_type, "Type of the quantized model's outputs")
+      ->transform(CLI::CheckedTransformer(types))
+      ->option_text("float32|int8|uint8|int16");
+  sub->add_option("--num-calibration-samples", request.num_calibration_samples,
+                  "Samples to find the first ranges with (default 300)")
+      ->check(CLI::PositiveNumber)
+      ->option_text("N");
+  sub->add_flag("--allow-float", request.allow_float,
+                "Leave operators that the recipe cannot quantize in float, instead of failing");
   sub->add_option("--freeze", request.freeze,
                   "Keep the values of layers whose name matches (extended regular expression)")
       ->type_name("REGEX");
@@ -168,6 +193,7 @@ void AddTrain(CLI::App* app, CommonFlags* common, Action* chosen) {
       "  litesmith train model.tflite -o sparse.tflite --data mnist/ --prune 0.8\n"
       "  litesmith train model.tflite -o slim.tflite --data mnist/ --prune channels=0.5\n"
       "  litesmith train model.tflite -o few.tflite --data mnist/ --prune 0.5 --cluster 16\n"
+      "  litesmith train model.tflite -o small.tflite --data mnist/ --qat int8\n"
       "  litesmith train model.tflite -o head.tflite --data pictures/ --freeze '^conv'\n"
       "  litesmith train model.tflite -o tuned.tflite --data mnist/ --epochs 20 --checkpoint ckpt "
       "\\\n"

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "ops/op.h"
 #include "passes/passes.h"
+#include "quantize/forms.h"
 #include "quantize/lowering.h"
 #include "quantize/params.h"
 #include "quantize/quantize.h"
@@ -14,18 +16,6 @@
 
 namespace litesmith {
 namespace {
-
-// In which form a tensor is wanted: float, or integers with these parameters.
-struct Form {
-  TensorType type = schema::TensorType_FLOAT32;
-  QuantParams quant;
-
-  bool is_float() const { return type == schema::TensorType_FLOAT32; }
-  bool operator==(const Form& other) const {
-    return type == other.type && (is_float() || (quant.scale == other.quant.scale &&
-                                                 quant.zero_point == other.quant.zero_point));
-  }
-};
 
 // Sets what the recipe wants in a node's options, in whichever option table has the field.
 template <typename T>
@@ -240,8 +230,9 @@ class Applier {
     Tensor& tensor = subgraph_.tensors[static_cast<size_t>(index)];
     if (form.type == schema::TensorType_INT32 || form.type == schema::TensorType_INT64) {
       tensor.data = QuantizeBias(values, form.type, form.quant);
-    } else if (is_weight_[static_cast<size_t>(t)] && form.type == schema::TensorType_INT8) {
-      tensor.data = QuantizeWeights(kind_, values, original(t).shape, form.quant);
+    } else if (is_weight_[static_cast<size_t>(t)] &&
+               (form.type == schema::TensorType_INT8 || form.type == schema::TensorType_INT4)) {
+      tensor.data = QuantizeWeights(kind_, values, original(t).shape, form.quant, form.type);
     } else {
       tensor.data = QuantizeActivation(values, form.type, form.quant);
     }
@@ -250,37 +241,11 @@ class Applier {
 
   // What node n reads as operand i.
   int32_t Operand(size_t n, size_t i) {
-    const Node& node = original_.nodes[n];
-    const int32_t t = node.inputs[i];
-    if (!IsFloat(original_, t) || original(t).is_variable) return t;
-    const OpRecord* op = FindOp(node);
-    if (op != nullptr && op->shape_only) return t;
-    const NodeMode mode = plan_.nodes[n].mode;
-    if (mode == NodeMode::kFloat || mode == NodeMode::kFloat16 || op == nullptr)
-      return Get(t, Form{});
-    const InputRule rule = op->quant.input(i);
-    if (mode == NodeMode::kDynamic) {
-      const bool weights = rule.role != Role::kIndex && IsFloatConstant(original_, t) &&
-                           planned(t).type == schema::TensorType_INT8;
-      if (weights) is_weight_[static_cast<size_t>(t)] = true;
-      return Get(t, weights ? PlannedForm(t) : Form{});
-    }
-    switch (rule.role) {
-      case Role::kIndex:
-        // Coefficients of an LSTM.
-        return Get(t, IsFloatConstant(original_, t) ? PlannedForm(t) : Form{});
-      case Role::kWeight:
-        is_weight_[static_cast<size_t>(t)] = true;
-        return Get(t, PlannedForm(t));
-      case Role::kBias:
-        return Get(t, PlannedForm(t));
-      case Role::kActivation:
-        break;
-    }
-    // Operands that share the result's scale are requantized to it where theirs is another.
-    const int32_t shared = node.output(0);
-    const bool shares = SharesScale(op->quant) && IsActivation(original_, shared);
-    return Get(t, IntegerForm(shares ? shared : t));
+    const int32_t t = original_.nodes[n].inputs[i];
+    const std::optional<OperandForm> wanted = WantedOperand(original_, plan_, n, i);
+    if (!wanted.has_value()) return t;
+    if (wanted->is_weight) is_weight_[static_cast<size_t>(t)] = true;
+    return Get(t, wanted->form);
   }
 
   absl::Status EmitNode(size_t n) {
@@ -291,17 +256,13 @@ class Applier {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] >= 0) node.inputs[i] = Operand(n, i);
     }
-    const OpRecord* op = FindOp(node);
     for (int32_t t : node.outputs) {
       if (!IsActivation(original_, t) || original(t).is_variable) continue;
-      // Rows of a quantized table come out as its integers.
-      const bool rows = mode == NodeMode::kDynamic && planned(t).type == schema::TensorType_INT8;
-      const bool integer =
-          rows || (mode == NodeMode::kInteger && op->quant.output != OutputRule::kIndex);
-      if (integer && planned(t).quant.empty()) {
+      const Form form = ResultForm(original_, plan_, n, t);
+      if (!form.is_float() && form.quant.empty()) {
         return Internal("the plan has no scale for '{}'", Printable(original(t).label()));
       }
-      SetBase(t, integer ? IntegerForm(t) : Form{});
+      SetBase(t, form);
     }
     if (mode == NodeMode::kInteger) SetStates(node);
     SetOptions(kind_, mode, &node);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/half.h"
+#include "base/packed_int.h"
 
 namespace litesmith {
 namespace {
@@ -114,12 +115,14 @@ QuantParams ConstantParams(RecipeKind kind, std::span<const float> values) {
   return Asymmetric(range);
 }
 
-QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis) {
+QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis,
+                         TensorType type) {
+  const auto limit = static_cast<float>(WeightLimit(type));
   QuantParams params;
   for (const float half : HalfRanges(values, shape, axis)) {
     const bool narrow = 2.0 * static_cast<double>(half) <= kNarrow;
     const auto widened = static_cast<float>(std::max<double>(half, kNarrow / 2));
-    params.scale.push_back((narrow ? widened : half) / 127.0f);
+    params.scale.push_back((narrow ? widened : half) / limit);
   }
   params.zero_point.assign(params.scale.size(), 0);
   params.axis = std::max(axis, 0);
@@ -172,7 +175,9 @@ Blob QuantizeActivation(std::span<const float> values, TensorType type, const Qu
 }
 
 Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape& shape,
-                     const QuantParams& params) {
+                     const QuantParams& params, TensorType type) {
+  const auto limit = static_cast<int8_t>(WeightLimit(type));
+  const auto float_limit = static_cast<float>(limit);
   const int axis = params.per_channel() ? params.axis : -1;
   const std::vector<float> half = HalfRanges(values, shape, axis);
   std::vector<float> inverse(params.scale.size());
@@ -180,17 +185,22 @@ Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape
     // The older quantizer, and both per tensor, divide 127 by the range itself, where that made the
     // scale.
     const bool from_range = kind == RecipeKind::kInt16x8 || !params.per_channel();
-    inverse[c] = from_range && half[c] > 0.0f && half[c] / 127.0f == params.scale[c]
-                     ? 127.0f / half[c]
+    inverse[c] = from_range && half[c] > 0.0f && half[c] / float_limit == params.scale[c]
+                     ? float_limit / half[c]
                      : Inverse(params.scale[c]);
   }
   std::vector<int8_t> out(values.size());
   if (axis < 0) {
-    for (size_t i = 0; i < out.size(); ++i) out[i] = RoundTo<int8_t>(values[i] * inverse[0], 127);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = RoundTo<int8_t>(values[i] * inverse[0], limit);
   } else {
     ForEachChannel(values.size(), shape, axis, [&](size_t c, size_t i) {
-      out[i] = RoundTo<int8_t>(values[i] * inverse[c], 127);
+      out[i] = RoundTo<int8_t>(values[i] * inverse[c], limit);
     });
+  }
+  if (type == schema::TensorType_INT4) {
+    std::vector<std::byte> packed((out.size() + 1) / 2);
+    PackInt4(out.data(), out.size(), packed.data());
+    return Blob::Own(std::move(packed));
   }
   return Blob::Of(out);
 }

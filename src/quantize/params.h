@@ -21,9 +21,13 @@ QuantParams ActivationParams(RecipeKind kind, float min, float max);
 // Of a constant operand that is read as an activation.
 QuantParams ConstantParams(RecipeKind kind, std::span<const float> values);
 
-// Symmetric int8 in [-127, 127]: one scale per index of dimension `axis`, or one in all where axis
-// is -1. REQUIRES: axis < rank, no empty dimension.
-QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis);
+// Symmetric int8 in [-127, 127] or int4 in [-7, 7]: one scale per index of dimension `axis`, or one
+// in all where axis is -1. REQUIRES: axis < rank, no empty dimension.
+QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis,
+                         TensorType type = schema::TensorType_INT8);
+
+// The largest weight of a type.
+constexpr int32_t WeightLimit(TensorType type) { return type == schema::TensorType_INT4 ? 7 : 127; }
 
 // Widens scales of `weights` so that every bias value fits half of an int32 in units of input scale
 // times weight scale; leaves the others alone.
@@ -33,11 +37,11 @@ void WidenForBias(RecipeKind kind, std::span<const float> bias, float input_scal
 // scale = input scale * weight scale, zero point 0.
 QuantParams BiasParams(float input_scale, const QuantParams& weights);
 
-// The integers. Types: INT8 or INT16 for activations, INT32 or INT64 for biases, FLOAT16 clamped to
-// its range.
+// The integers. Types: INT8 or INT16 for activations, INT8 or INT4 (packed) for weights, INT32 or
+// INT64 for biases, FLOAT16 clamped to its range.
 Blob QuantizeActivation(std::span<const float> values, TensorType type, const QuantParams& params);
 Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape& shape,
-                     const QuantParams& params);
+                     const QuantParams& params, TensorType type = schema::TensorType_INT8);
 Blob QuantizeBias(std::span<const float> values, TensorType type, const QuantParams& params);
 Blob ToFloat16(std::span<const float> values);
 

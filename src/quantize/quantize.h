@@ -29,8 +29,9 @@ enum class RecipeKind { kFloat16, kDynamic, kInt8, kInt16x8 };
 
 struct Recipe {
   RecipeKind kind = RecipeKind::kFloat16;
-  std::string name;   // "static_wi8_ai8"
-  std::string alias;  // "int8"
+  std::string name;     // "static_wi8_ai8"
+  std::string alias;    // "int8"
+  int weight_bits = 8;  // 4: int4 in [-7, 7] where the operator's kernel reads that, else int8
   bool needs_calibration() const {
     return kind == RecipeKind::kInt8 || kind == RecipeKind::kInt16x8;
   }
@@ -107,6 +108,9 @@ struct Ranges {
     float most = 0.0f, second = 0.0f;
   };
   std::vector<Range> tensors;
+  // Scales of weights that are known beforehand (learnt), per tensor; empty: all are made from the
+  // values; an empty entry: this one's are.
+  std::vector<std::vector<float>> weight_scales;
 };
 
 // The graph that the other steps take: weights back in float32 (behind DEQUANTIZE or DENSIFY,

@@ -6,6 +6,7 @@ std::vector<Recipe> AllRecipes() {
   return {{RecipeKind::kFloat16, "float16", "f16"},
           {RecipeKind::kDynamic, "dynamic_wi8_afp32", "dynamic"},
           {RecipeKind::kInt8, "static_wi8_ai8", "int8"},
+          {RecipeKind::kInt8, "static_wi4_ai8", "int8w4", 4},
           {RecipeKind::kInt16x8, "static_wi8_ai16", "int16x8"}};
 }
 

@@ -38,6 +38,13 @@ inline bool Supports(const QuantRule& rule, RecipeKind kind) {
   return false;
 }
 
+// Beside int8 activations, TFLite's kernel reads int4 weights too.
+inline bool TakesInt4Weights(const OpRecord& op) {
+  return op.op == schema::BuiltinOperator_CONV_2D ||
+         op.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D ||
+         op.op == schema::BuiltinOperator_FULLY_CONNECTED;
+}
+
 inline TensorType ActivationType(RecipeKind kind) {
   return kind == RecipeKind::kInt16x8 ? schema::TensorType_INT16 : schema::TensorType_INT8;
 }

@@ -26,6 +26,7 @@ class StaticPlanner {
         choices_(choices),
         context_(context),
         plan_(*plan),
+        uses_(FindUses(subgraph_)),
         integer_(subgraph_.nodes.size(), false) {}
 
   absl::Status Run() {
@@ -238,11 +239,28 @@ class StaticPlanner {
 
   void PlanWeights(int32_t t, int axis) {
     TensorPlan& plan = tensor(t);
-    if (plan.type == schema::TensorType_INT8) return;  // shared with another node
+    if (plan.type != schema::TensorType_FLOAT32) return;  // shared with another node
     const Tensor& weights = subgraph_.tensors[static_cast<size_t>(t)];
-    plan.type = schema::TensorType_INT8;
-    plan.quant = WeightParams(weights.data.As<float>(), weights.shape, axis);
+    plan.type = WeightType(t);
+    plan.quant = WeightParams(weights.data.As<float>(), weights.shape, axis, plan.type);
     plan.why = axis >= 0 ? "weights, per channel" : "weights";
+    const bool known =
+        !ranges_.weight_scales.empty() &&
+        ranges_.weight_scales[static_cast<size_t>(t)].size() == plan.quant.scale.size();
+    if (!known) return;
+    plan.quant.scale = ranges_.weight_scales[static_cast<size_t>(t)];
+    plan.why += ", learnt scale";
+  }
+
+  // Int4 where the recipe wants it and every node that reads them can.
+  TensorType WeightType(int32_t t) const {
+    if (options_.recipe.weight_bits != 4) return schema::TensorType_INT8;
+    for (int32_t n : uses_.consumers[static_cast<size_t>(t)]) {
+      if (!integer_[static_cast<size_t>(n)]) continue;
+      const bool takes = TakesInt4Weights(*FindOp(subgraph_.nodes[static_cast<size_t>(n)]));
+      if (!takes) return schema::TensorType_INT8;
+    }
+    return schema::TensorType_INT4;
   }
 
   void PlanOperand(const Node& node, const QuantRule& rule, int32_t t) {
@@ -298,6 +316,7 @@ class StaticPlanner {
   const std::vector<Choice>& choices_;
   const Context& context_;
   Plan& plan_;
+  Uses uses_;
   std::vector<bool> integer_;
 };
 

@@ -32,6 +32,11 @@ class TrainHook {
   // Once, before the first step. May change the values.
   virtual absl::Status Begin(const Start& start, std::span<float> values) = 0;
 
+  // Before that step: `parts`, each as long as `values`, sum up to the gradient. May change them.
+  virtual absl::Status BeforeStep(int64_t /*step*/, std::span<float* const> /*parts*/) {
+    return absl::OkStatus();
+  }
+
   // After the optimizer's step number `step`, counted from 0. May change the values (masks,
   // centroids).
   virtual absl::Status AfterStep(int64_t step, std::span<float> values, ThreadPool* threads) = 0;

@@ -304,6 +304,9 @@ class Training {
       }
       const double factor = options_.schedule.Factor(optimizer_->steps(), total);
       const int64_t step = optimizer_->steps();
+      for (TrainHook* hook : options_.hooks) {
+        LS_RETURN_IF_ERROR(hook->BeforeStep(step, gradients_));
+      }
       optimizer_->Step(gradients_, factor, state_.values, threads_.get());
       for (TrainHook* hook : options_.hooks) {
         LS_RETURN_IF_ERROR(hook->AfterStep(step, state_.values, threads_.get()));
@@ -421,7 +424,7 @@ class Training {
   std::unique_ptr<BatchRunner> runner_;
   std::unique_ptr<Samples> samples_, validation_;
   std::unique_ptr<ThreadPool> threads_;
-  std::vector<const float*> gradients_;
+  std::vector<float*> gradients_;
 };
 
 }  // namespace

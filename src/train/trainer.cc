@@ -123,7 +123,7 @@ absl::Status BatchRunner::EnsureTape(int samples) {
 
 absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> batch,
                               const Augmenter* augmenter, ThreadPool* threads, LossSum* sum,
-                              std::vector<const float*>* gradients) {
+                              std::vector<float*>* gradients) {
   const auto step = static_cast<size_t>(chunk_size_);
   const size_t count = (batch.size() + step - 1) / step;
   const bool backward = gradients != nullptr;

@@ -43,7 +43,7 @@ class BatchRunner {
   // loss over the batch; valid until the next call.
   absl::Status Run(const Samples& samples, std::span<const int64_t> batch,
                    const Augmenter* augmenter, ThreadPool* threads, LossSum* sum,
-                   std::vector<const float*>* gradients);
+                   std::vector<float*>* gradients);
 
   // Of a sample, without the batch.
   const std::vector<Shape>& input_shapes() const { return input_shapes_; }

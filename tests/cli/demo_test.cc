@@ -11,7 +11,7 @@ namespace {
 const std::vector<std::string> kFiles = {
     "mnist_model_float32.tflite", "mnist_model_quant_16x8.tflite",
     "mnist_model_quant_dynamic.tflite", "mnist_model_quant_f16.tflite",
-    "mnist_model_quant_int8.tflite"};
+    "mnist_model_quant_int8.tflite", "mnist_model_quant_qat.tflite"};
 
 // A small set of digits, the same for all tests.
 std::string DigitFolder() {

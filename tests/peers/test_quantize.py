@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 import litert_peer
 
 MODES = [('float16', 'float32'), ('dynamic', 'float32'), ('int8', 'float32'), ('int8', 'int8'),
-         ('int8', 'uint8'), ('int16x8', 'float32'), ('int16x8', 'int16')]
+         ('int8', 'uint8'), ('int8w4', 'float32'), ('int8w4', 'int8'), ('int16x8', 'float32'), ('int16x8', 'int16')]
 
 
 def quantize(source, out, recipe, io_type, calibration):

@@ -92,10 +92,10 @@ TEST(Recipes, ByNameAndAlias) {
     EXPECT_EQ(by_name.kind, recipe.kind);
     EXPECT_EQ(by_alias.kind, recipe.kind);
   }
-  const auto unknown = FindRecipe("int4");
+  const auto unknown = FindRecipe("int3");
   ASSERT_FALSE(unknown.ok());
   EXPECT_THAT(std::string(Message(unknown.status())),
-              ::testing::AllOf(::testing::HasSubstr("'int4'"),
+              ::testing::AllOf(::testing::HasSubstr("'int3'"),
                                ::testing::HasSubstr("static_wi8_ai16 (int16x8)")));
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/gradient/elementwise_f32.h"
+#include "ops/fake_quantize.h"
 #include "ops/op.h"
 #include "tests/kernels/targets.h"
 #include "tests/testing.h"
@@ -145,6 +146,8 @@ TEST(Gradient, EveryRecordWithAGradientHasACase) {
   size_t count = 0;
   for (const OpRecord* op : AllOps()) {
     if (op->gradient == nullptr) continue;
+    // Its gradient is not that of a step function: fake_quant_test.cc.
+    if (op->custom_code == std::string_view(kFakeQuantizeCode)) continue;
     ++count;
     Node node;
     node.op = op->op;

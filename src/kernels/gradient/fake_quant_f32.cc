@@ -1,0 +1,217 @@
+#include "kernels/gradient/fake_quant_f32.h"
+
+#include <algorithm>
+
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gradient/fake_quant_f32.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace litesmith::gradient {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using One = hn::CappedTag<float, 1>;
+
+// Whole vectors first, then single elements.
+template <typename Step>
+HWY_INLINE void ForEach(size_t count, const Step& step) {
+  const D d;
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) step(d, i);
+  for (; i < count; ++i) step(One(), i);
+}
+
+// v rounded half away from zero; exact for every float. REQUIRES: |v| < 2^31.
+template <typename Tag, typename V>
+HWY_INLINE V RoundAway(Tag d, V v) {
+  const auto size = hn::Abs(v);
+  const auto whole = hn::Trunc(size);
+  const auto up =
+      hn::IfThenElseZero(hn::Ge(hn::Sub(size, whole), hn::Set(d, 0.5f)), hn::Set(d, 1.0f));
+  return hn::CopySignToAbs(hn::Add(whole, up), v);
+}
+
+// Clamping first keeps the rounded numbers small and changes no result: the limits are integers.
+template <typename Tag, typename V>
+HWY_INLINE V Rounded(Tag d, V units, float low, float high) {
+  return RoundAway(d, hn::Min(hn::Max(units, hn::Set(d, low)), hn::Set(d, high)));
+}
+
+struct QuantStep {
+  FakeQuant q;
+  const float* x;
+  float* y;
+  template <typename Tag>
+  HWY_ATTR void operator()(Tag d, size_t i) const {
+    const auto units = hn::Mul(hn::LoadU(d, x + i), hn::Set(d, q.inverse));
+    hn::StoreU(hn::Mul(Rounded(d, units, q.low, q.high), hn::Set(d, q.scale)), d, y + i);
+  }
+};
+
+// Averages of up to some hundred integers are at least 2 * kNudge apart from a half, or halves.
+constexpr float kNudge = 1e-3f;
+
+struct AverageStep {
+  FakeQuant q;
+  const float* x;
+  float* y;
+  template <typename Tag>
+  HWY_ATTR void operator()(Tag d, size_t i) const {
+    const auto zero = hn::Set(d, q.zero);
+    const auto units = hn::Mul(hn::LoadU(d, x + i), hn::Set(d, q.inverse));
+    const auto inside = hn::Min(hn::Max(units, hn::Set(d, q.low)), hn::Set(d, q.high));
+    const auto integer = hn::Add(inside, zero);
+    const auto nudged = hn::Add(integer, hn::CopySignToAbs(hn::Set(d, kNudge), integer));
+    const auto rounded = hn::Sub(RoundAway(d, nudged), zero);
+    hn::StoreU(hn::Mul(rounded, hn::Set(d, q.scale)), d, y + i);
+  }
+};
+
+void QuantLoop(const FakeQuant& q, const float* x, size_t count, float* y) {
+  if (q.average) {
+    ForEach(count, AverageStep{q, x, y});
+  } else {
+    ForEach(count, QuantStep{q, x, y});
+  }
+}
+
+// What one vector adds to the gradient of the scale; stores dx where it is wanted.
+template <typename Tag, typename V>
+HWY_INLINE V BackStep(Tag d, V units, V dy, float low, float high, bool accumulate, float* dx) {
+  const auto rounded = Rounded(d, units, low, high);
+  const auto inside = hn::And(hn::Ge(units, hn::Set(d, low)), hn::Le(units, hn::Set(d, high)));
+  if (dx != nullptr) {
+    auto through = hn::IfThenElseZero(inside, dy);
+    if (accumulate) through = hn::Add(through, hn::LoadU(d, dx));
+    hn::StoreU(through, d, dx);
+  }
+  return hn::Mul(dy, hn::Sub(rounded, hn::IfThenElseZero(inside, units)));
+}
+
+float BackLoop(const FakeQuant& q, const float* x, const float* dy, size_t count, bool accumulate,
+               float* dx) {
+  const D d;
+  const auto inverse = hn::Set(d, q.inverse);
+  auto sum = hn::Zero(d);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+    sum = hn::Add(sum, BackStep(d, hn::Mul(hn::LoadU(d, x + i), inverse), hn::LoadU(d, dy + i),
+                                q.low, q.high, accumulate, dx == nullptr ? dx : dx + i));
+  }
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < count; ++i) {
+    const One one;
+    const auto units = hn::Mul(hn::LoadU(one, x + i), hn::Set(one, q.inverse));
+    total += hn::GetLane(BackStep(one, units, hn::LoadU(one, dy + i), q.low, q.high, accumulate,
+                                  dx == nullptr ? dx : dx + i));
+  }
+  return total;
+}
+
+struct ColumnStep {
+  const float *scales, *inverses, *x;
+  float low, high;
+  float* y;
+  template <typename Tag>
+  HWY_ATTR void operator()(Tag d, size_t i) const {
+    const auto units = hn::Mul(hn::LoadU(d, x + i), hn::LoadU(d, inverses + i));
+    hn::StoreU(hn::Mul(Rounded(d, units, low, high), hn::LoadU(d, scales + i)), d, y + i);
+  }
+};
+void ColumnsLoop(const float* scales, const float* inverses, float low, float high, const float* x,
+                 size_t rows, size_t columns, float* y) {
+  for (size_t row = 0; row < rows; ++row) {
+    ForEach(columns, ColumnStep{scales, inverses, x + row * columns, low, high, y + row * columns});
+  }
+}
+
+struct ColumnBackStep {
+  const float *inverses, *x, *dy;
+  float low, high;
+  bool accumulate;
+  float *dx, *sums;
+  template <typename Tag>
+  HWY_ATTR void operator()(Tag d, size_t i) const {
+    const auto units = hn::Mul(hn::LoadU(d, x + i), hn::LoadU(d, inverses + i));
+    const auto part = BackStep(d, units, hn::LoadU(d, dy + i), low, high, accumulate,
+                               dx == nullptr ? dx : dx + i);
+    if (sums != nullptr) hn::StoreU(hn::Add(hn::LoadU(d, sums + i), part), d, sums + i);
+  }
+};
+void ColumnsBackLoop(const float* inverses, float low, float high, const float* x, const float* dy,
+                     size_t rows, size_t columns, bool accumulate, float* dx, float* sums) {
+  for (size_t row = 0; row < rows; ++row) {
+    const size_t at = row * columns;
+    ForEach(columns, ColumnBackStep{inverses, x + at, dy + at, low, high, accumulate,
+                                    dx == nullptr ? dx : dx + at, sums});
+  }
+}
+
+void ExtendLoop(const float* x, size_t count, float* low, float* high) {
+  const D d;
+  auto least = hn::Set(d, *low), most = hn::Set(d, *high);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+    const auto v = hn::LoadU(d, x + i);
+    least = hn::Min(least, v);
+    most = hn::Max(most, v);
+  }
+  *low = hn::GetLane(hn::MinOfLanes(d, least));
+  *high = hn::GetLane(hn::MaxOfLanes(d, most));
+  for (; i < count; ++i) {
+    *low = x[i] < *low ? x[i] : *low;
+    *high = x[i] > *high ? x[i] : *high;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith::gradient
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith::gradient {
+namespace {
+
+HWY_EXPORT(QuantLoop);
+HWY_EXPORT(BackLoop);
+HWY_EXPORT(ColumnsLoop);
+HWY_EXPORT(ColumnsBackLoop);
+HWY_EXPORT(ExtendLoop);
+
+}  // namespace
+
+void FakeQuantize(const FakeQuant& quant, const float* x, size_t count, float* y) {
+  HWY_DYNAMIC_DISPATCH(QuantLoop)(quant, x, count, y);
+}
+
+float FakeQuantizeGradient(const FakeQuant& quant, const float* x, const float* dy, size_t count,
+                           bool accumulate, float* dx) {
+  return HWY_DYNAMIC_DISPATCH(BackLoop)(quant, x, dy, count, accumulate, dx);
+}
+
+void FakeQuantizeColumns(const float* scales, const float* inverses, float low, float high,
+                         const float* x, size_t rows, size_t columns, float* y) {
+  HWY_DYNAMIC_DISPATCH(ColumnsLoop)(scales, inverses, low, high, x, rows, columns, y);
+}
+
+void FakeQuantizeColumnsGradient(const float* inverses, float low, float high, const float* x,
+                                 const float* dy, size_t rows, size_t columns, bool accumulate,
+                                 float* dx, float* sums) {
+  HWY_DYNAMIC_DISPATCH(ColumnsBackLoop)
+  (inverses, low, high, x, dy, rows, columns, accumulate, dx, sums);
+}
+
+void Extend(const float* x, size_t count, float* low, float* high) {
+  HWY_DYNAMIC_DISPATCH(ExtendLoop)(x, count, low, high);
+}
+
+int64_t FakeQuantTargets() { return HWY_TARGETS; }
+
+}  // namespace litesmith::gradient
+#endif  // HWY_ONCE
