@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets with Clang in ./build-fuzz and runs each for SECONDS (default 30; the first
-# argument), from small golden files where there are some. A crash, a hang of 10 seconds or 1 GB of memory ends it
-# with the input in ./build-fuzz/findings.
+# Builds the fuzz targets with Clang in ./build-fuzz and runs each for SECONDS (default 30; the first argument) or RUNS
+# inputs (the second; default: no limit), from small golden files where there are some and always from the same random
+# numbers. A crash, a hang of 10 seconds or 1 GB of memory ends it with the input in ./build-fuzz/findings.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-30}
+runs=${2:--1}
 
 cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1" \
   -DCMAKE_CXX_COMPILER=clang++-14 -DLITESMITH_BUILD_FUZZERS=ON \
@@ -31,7 +32,7 @@ for target in "${targets[@]}"; do
       done
   fi
   echo "== $target: $seconds s from $(ls "$corpus" | wc -l) seeds"
-  "build-fuzz/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+  "build-fuzz/fuzz/$target" -max_total_time="$seconds" -runs="$runs" -seed=1 -timeout=10 -rss_limit_mb=1024 \
     -max_len=32768 -print_final_stats=1 -verbosity=0 -close_fd_mask=1 \
     -artifact_prefix="build-fuzz/findings/$target-" "$corpus"
 done
