@@ -49,8 +49,6 @@ absl::Status RunQat(Graph* graph, const StageArgs& args) {
   TrainOptions training = args.options;
   if (!args.request.learning_rate) training.optimizer.learning_rate *= kGentle;
   training.schedule.warmup = kWarmup;
-  const std::vector<std::unique_ptr<TrainHook>> keeping = KeepingHooks(args.request, "qat");
-  for (const std::unique_ptr<TrainHook>& hook : keeping) training.hooks.push_back(hook.get());
   training.hooks.push_back(qat->hook());
   LS_RETURN_IF_ERROR(Train(qat->graph(), args.data, training, args.context, args.on_epoch));
   LS_ASSIGN_OR_RETURN(*graph, qat->Export(args.context));

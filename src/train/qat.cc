@@ -135,11 +135,10 @@ absl::Status CheckQatRecipe(const Recipe& recipe) {
 absl::StatusOr<std::unique_ptr<QatModel>> QatModel::Create(const Graph& graph, Dataset* data,
                                                            const QatOptions& options,
                                                            const Context& context) {
-  const Recipe& recipe = options.quantize.recipe;
-  LS_RETURN_IF_ERROR(CheckQatRecipe(recipe));
+  LS_RETURN_IF_ERROR(CheckQatRecipe(options.quantize.recipe));
   auto out = std::make_unique<QatModel>();
   out->options_ = options;
-  LS_ASSIGN_OR_RETURN(out->prepared_, PrepareForQuantization(graph, recipe, context));
+  LS_ASSIGN_OR_RETURN(out->prepared_, PrepareForQuantization(graph, options.quantize, context));
   LS_ASSIGN_OR_RETURN(out->ranges_, Calibrate(out->prepared_, data, options.quantize, context));
   LS_ASSIGN_OR_RETURN(out->plan_,
                       MakePlan(out->prepared_, &out->ranges_, options.quantize, context));

@@ -331,7 +331,7 @@ TEST(Qat, MixedPlans) {
   const QuantizeOptions options = For("int8", QatRanges::kAveraged).quantize;
   const Context context;
   ASSERT_OK_AND_ASSIGN(const Graph graph,
-                       PrepareForQuantization(DepthwiseNet(), options.recipe, context));
+                       PrepareForQuantization(DepthwiseNet(), options, context));
   ASSERT_OK_AND_ASSIGN(const Ranges ranges, Calibrate(graph, &data, options, context));
   ASSERT_OK_AND_ASSIGN(Plan plan, MakePlan(graph, &ranges, options, context));
   ASSERT_OK_AND_ASSIGN(const FakeQuantGraph whole,
