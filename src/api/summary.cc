@@ -6,14 +6,12 @@
 namespace litesmith {
 namespace {
 
-const char* TypeText(ElementType type) { return ElementTypeName(type); }
-
 Value TensorValue(const TensorInfo& info) {
   Value shape = Value::List{};
   for (int64_t d : info.shape) shape.Add(d);
   Value out;
   out.Set("name", info.name)
-      .Set("type", TypeText(info.type))
+      .Set("type", ElementTypeName(info.type))
       .Set("shape", std::move(shape))
       .Set("scale", info.scale > 0.0f ? Value(double{info.scale}) : Value())
       .Set("zero_point", info.scale > 0.0f ? Value(info.zero_point) : Value());
@@ -92,7 +90,7 @@ absl::StatusOr<Summary> Summarise(const Model& keras, const Model& float32, cons
             b.accuracy > floor);
   sum.Check(fmt::format("Keras file over int8 file above {:g}", request.lowest_ratio),
             fmt::format("{:.2f}", k / q), k / q > request.lowest_ratio);
-  sum.Check("int8 inputs and outputs", inputs.empty() ? "" : TypeText(inputs[0].type),
+  sum.Check("int8 inputs and outputs", inputs.empty() ? "" : ElementTypeName(inputs[0].type),
             IsInt8(inputs) && IsInt8(outputs));
   sum.Check("TFL3 headers", tfl3_float && tfl3_int8 ? "both" : "missing", tfl3_float && tfl3_int8);
   Summary out = sum.Finish(std::move(data));

@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/depthwise_f32.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/float_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace litesmith {
@@ -34,18 +35,6 @@ struct Filter {
   size_t in_step, out_step;
   float low, high;
 };
-
-template <class D>
-HWY_INLINE hn::Vec<D> Clamp(D d, hn::Vec<D> x, float low, float high) {
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
-  // The second operand is what remains of a NaN.
-  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
-#else
-  const auto least = hn::Set(d, low), most = hn::Set(d, high);
-  x = hn::IfThenElse(hn::Lt(x, least), least, x);
-  return hn::IfThenElse(hn::Gt(x, most), most, x);
-#endif
-}
 
 // Channels [c, c + kV vectors) of `count` positions. kTaps: 0 is any number. Everything that the
 // loop reads is copied first: its stores might be to any float.

@@ -11,6 +11,7 @@
 #define HWY_TARGET_INCLUDE "kernels/elementwise_rows.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/float_vectors-inl.h"
 #include "kernels/requantize-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -47,19 +48,6 @@ HWY_INLINE void ForVectors(const T* a, const T* b, const RowSteps& steps, Out* o
   Out last[kLanes];
   step(fixed_a, fixed_b, last);
   std::memcpy(out + whole, last, rest * sizeof(Out));
-}
-
-// max, then min; NaN passes.
-template <class D>
-HWY_INLINE hn::Vec<D> Clamp(D d, hn::Vec<D> x, float low, float high) {
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
-  // The second operand is what remains of a NaN.
-  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
-#else
-  const auto least = hn::Set(d, low), most = hn::Set(d, high);
-  x = hn::IfThenElse(hn::Lt(x, least), least, x);
-  return hn::IfThenElse(hn::Gt(x, most), most, x);
-#endif
 }
 
 template <RowOp op>

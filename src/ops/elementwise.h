@@ -104,6 +104,18 @@ absl::StatusOr<Kernel> QuantizedUnaryKernel(const PrepareArgs& args, const F& f)
   return NoKernel(args);
 }
 
+// body(begin, end) over the units of the nest, on several threads where it is long enough.
+template <typename Body>
+void ForUnits(const reference::LoopNest<2>& nest, ThreadPool* threads, Body& body) {
+  const auto units = static_cast<size_t>(nest.units());
+  if (threads == nullptr || nest.elements < static_cast<int64_t>(2 * kElementGrain)) {
+    body(0, units);
+    return;
+  }
+  const size_t per_unit = nest.loops <= 1 ? 1 : static_cast<size_t>(nest.size[0]);
+  threads->ParallelFor(units, std::max<size_t>(1, kElementGrain / per_unit), std::ref(body));
+}
+
 // out = f(a, b), broadcast. In place of the first input where it has the output's shape.
 template <typename In, typename Out, typename F>
 absl::StatusOr<Kernel> BinaryKernel(const PrepareArgs& args, const F& f) {
@@ -119,14 +131,7 @@ absl::StatusOr<Kernel> BinaryKernel(const PrepareArgs& args, const F& f) {
       reference::BroadcastBinary(nest, static_cast<int64_t>(begin), static_cast<int64_t>(end), a, b,
                                  out, f);
     };
-    const auto units = static_cast<size_t>(nest.units());
-    if (run.threads == nullptr || nest.elements < static_cast<int64_t>(2 * kElementGrain)) {
-      body(0, units);
-    } else {
-      const size_t per_unit = nest.loops <= 1 ? 1 : static_cast<size_t>(nest.size[0]);
-      run.threads->ParallelFor(units, std::max<size_t>(1, kElementGrain / per_unit),
-                               std::ref(body));
-    }
+    ForUnits(nest, run.threads, body);
     return absl::OkStatus();
   };
   return kernel;
@@ -152,14 +157,7 @@ absl::StatusOr<Kernel> BinaryRowKernel(const PrepareArgs& args, const Row& row) 
                                  row(a + at[0], b + at[1], steps, out + to);
                                });
     };
-    const auto units = static_cast<size_t>(nest.units());
-    if (run.threads == nullptr || nest.elements < static_cast<int64_t>(2 * kElementGrain)) {
-      body(0, units);
-    } else {
-      const size_t per_unit = nest.loops <= 1 ? 1 : static_cast<size_t>(nest.size[0]);
-      run.threads->ParallelFor(units, std::max<size_t>(1, kElementGrain / per_unit),
-                               std::ref(body));
-    }
+    ForUnits(nest, run.threads, body);
     return absl::OkStatus();
   };
   return kernel;

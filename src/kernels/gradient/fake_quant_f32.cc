@@ -8,24 +8,17 @@
 #define HWY_TARGET_INCLUDE "kernels/gradient/fake_quant_f32.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/float_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace litesmith::gradient {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using litesmith::HWY_NAMESPACE::ForEach;
 
 using D = hn::ScalableTag<float>;
 using One = hn::CappedTag<float, 1>;
-
-// Whole vectors first, then single elements.
-template <typename Step>
-HWY_INLINE void ForEach(size_t count, const Step& step) {
-  const D d;
-  size_t i = 0;
-  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) step(d, i);
-  for (; i < count; ++i) step(One(), i);
-}
 
 // v rounded half away from zero; exact for every float. REQUIRES: |v| < 2^31.
 template <typename Tag, typename V>
