@@ -1,10 +1,6 @@
 // Pages: what `inspect --html` writes, opened and driven in a headless Chromium where there is one.
 
-#include <sys/wait.h>
-
-#include <cstdlib>
-#include <fstream>
-
+#include "tests/cli/browser.h"
 #include "tests/cli/process.h"
 #include "tests/graph_builder.h"
 #include "tests/testing.h"
@@ -37,10 +33,10 @@ std::string WriteChain(const std::string& path, int nodes) {
 }
 
 // Uses the page as a person would and leaves what it saw in the document.
-constexpr char kDriver[] = R"(<script>
-const seen = {title: document.title, nodes: document.querySelectorAll('g.node').length,
-              edges: document.querySelectorAll('path.edge').length,
-              rated: document.querySelectorAll('g.node.rated').length};
+constexpr char kDriver[] = R"(
+Object.assign(seen, {title: document.title, nodes: document.querySelectorAll('g.node').length,
+                     edges: document.querySelectorAll('path.edge').length,
+                     rated: document.querySelectorAll('g.node.rated').length});
 const panel = document.getElementById('panel');
 seen.overview = panel.textContent;
 const key = (k, target) => (target || document.activeElement).dispatchEvent(
@@ -63,66 +59,7 @@ seen.arrow = panel.textContent;
 const before = document.getElementById('graph').getAttribute('viewBox');
 key('+', document.body);
 seen.zoomed = document.getElementById('graph').getAttribute('viewBox') !== before;
-const out = document.createElement('pre');
-out.id = 'seen';
-out.textContent = JSON.stringify(seen);
-document.body.append(out);
-</script></body>)";
-
-std::string Shell(const std::string& command) {
-  std::string out;
-  FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return out;
-  char buffer[4096];
-  for (size_t n; (n = std::fread(buffer, 1, sizeof(buffer), pipe)) > 0;) out.append(buffer, n);
-  ::pclose(pipe);
-  return out;
-}
-
-std::string Chromium() {
-  std::string path =
-      Shell("command -v chromium || command -v chromium-browser || command -v google-chrome");
-  while (!path.empty() && path.back() == '\n') path.pop_back();
-  return path;
-}
-
-// Whether there is one that opens an empty page (in a bare container it may not start at all).
-bool ChromiumRuns() {
-  if (Chromium().empty()) return false;
-  const std::string command =
-      "timeout 60 " + Chromium() +
-      " --headless --no-sandbox --disable-gpu --user-data-dir=" + TempDir() +
-      " --dump-dom about:blank 2>/dev/null";
-  return Shell(command).find("<html>") != std::string::npos;
-}
-
-void Replace(std::string* text, const std::string& from, const std::string& to) {
-  for (size_t at = 0; (at = text->find(from, at)) != std::string::npos; at += to.size()) {
-    text->replace(at, from.size(), to);
-  }
-}
-
-// What the driver saw, or null.
-nlohmann::json Drive(const std::string& page, const std::string& folder) {
-  std::string text = ReadText(page);
-  const size_t end = text.rfind("</body>");
-  EXPECT_NE(end, std::string::npos);
-  text.replace(end, 7, kDriver);
-  const std::string driven = folder + "/driven.html";
-  std::ofstream(driven) << text;
-  const std::string dom =
-      Shell(Chromium() + " --headless --no-sandbox --disable-gpu --user-data-dir=" + folder +
-            "/profile --dump-dom 'file://" + driven + "' 2>/dev/null");
-  const std::string open = "<pre id=\"seen\">";
-  const size_t from = dom.find(open);
-  if (from == std::string::npos) return nullptr;
-  std::string seen = dom.substr(from + open.size(), dom.find("</pre>", from) - from - open.size());
-  for (const auto& [code, character] :
-       {std::pair("&lt;", "<"), {"&gt;", ">"}, {"&quot;", "\""}, {"&amp;", "&"}}) {
-    Replace(&seen, code, character);
-  }
-  return ParseJson(seen);
-}
+)";
 
 TEST(ModelPage, IsOneFileAndNamesCannotEndTheData) {
   const std::string dir = TempDir();
@@ -142,14 +79,15 @@ TEST(ModelPage, IsOneFileAndNamesCannotEndTheData) {
 }
 
 TEST(ModelPage, WorksInABrowser) {
-  if (!ChromiumRuns()) GTEST_SKIP() << "skipped: no Chromium that starts; the page was not opened";
+  REQUIRE_BROWSER();
   for (const int nodes : {5, 2000}) {
     const std::string dir = TempDir();
     WriteChain(dir + "/m.tflite", nodes);
     ASSERT_EQ(RunProgram({"inspect", dir + "/m.tflite", "--html", dir + "/page.html"}).exit_code,
               0);
-    const nlohmann::json seen = Drive(dir + "/page.html", dir);
+    const nlohmann::json seen = Drive(dir + "/page.html", kDriver);
     ASSERT_FALSE(seen.is_null());
+    EXPECT_EQ(seen["failures"].size(), 0u) << seen["failures"];
     const auto text = [&](const char* key) { return seen[key].get<std::string>(); };
     EXPECT_EQ(text("title"), "m.tflite") << "a name in the model ran as code";
     EXPECT_EQ(seen["nodes"], nodes + 2);
@@ -163,23 +101,31 @@ TEST(ModelPage, WorksInABrowser) {
     EXPECT_EQ(text("escaped"), text("overview"));
     EXPECT_THAT(text("arrow"), ::testing::HasSubstr("0 MUL"));
     EXPECT_EQ(seen["zoomed"], true);
+    const std::string name = "inspect-" + std::to_string(nodes);
+    const double light = Photograph(dir + "/page.html", name, {});
+    const double dark = Photograph(dir + "/page.html", name + "-dark", {.dark = true});
+    EXPECT_GT(light, 0.7);
+    EXPECT_LT(dark, 0.3);
   }
 }
 
 TEST(ComparePage, ColoursTheGraph) {
   REQUIRE_SHARED();
-  if (!ChromiumRuns()) GTEST_SKIP() << "skipped: no Chromium that starts; the page was not opened";
+  REQUIRE_BROWSER();
   const std::string dir = TempDir(), mnist = SharedDir() + "/golden/mnist/mnist_model_";
   const RunResult result = RunProgram(
       {"compare", mnist + "float32.tflite", mnist + "quant_int8.tflite", "--data",
        SharedDir() + "/data/mnist", "--num-samples", "20", "--html", dir + "/page.html"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const nlohmann::json seen = Drive(dir + "/page.html", dir);
+  const nlohmann::json seen = Drive(dir + "/page.html", kDriver);
   ASSERT_FALSE(seen.is_null());
+  EXPECT_EQ(seen["failures"].size(), 0u) << seen["failures"];
   const auto text = [&](const char* key) { return seen[key].get<std::string>(); };
   EXPECT_GE(seen["rated"], 4);
   EXPECT_THAT(text("overview"), ::testing::HasSubstr("The worst tensors"));
   EXPECT_THAT(text("overview"), ::testing::HasSubstr("Confusions of the reference"));
+  EXPECT_GT(Photograph(dir + "/page.html", "compare-mnist", {}), 0.6);
+  EXPECT_LT(Photograph(dir + "/page.html", "compare-mnist-dark", {.dark = true}), 0.4);
 }
 
 }  // namespace
