@@ -189,8 +189,209 @@ void RowsOfTaps(const Job& job, size_t begin, size_t end) {
   return RowsOf<kTaps, 1>(job, begin, end);
 }
 
+#if HWY_TARGET != HWY_SCALAR
+
+// Bands: square filters of 3 or 5 over several output rows at a time, which share the input rows
+// between them; a filter of 9 taps stays in registers for the whole width.
+
+struct BandFilter {
+  const float* weights;  // tap after tap
+  size_t tap_step;       // weights between taps
+  const float* bias;     // may be null
+};
+
+// `count` steps along a row, each of one output column (or of two, side by side). Taps left of
+// column 0 or right of column `limit` - 1 of the input are outside.
+struct BandColumns {
+  size_t first, count;       // output columns and steps
+  size_t in_step, out_step;  // floats
+  int32_t in_columns;        // of the input, a step
+  uint32_t limit;
+};
+
+// A vector of channels from `c` on, of kRows output rows. A sum takes its taps column by column, so
+// that an input is loaded once for all rows.
+template <size_t kSide, size_t kStride, size_t kRows, class D>
+HWY_NOINLINE void BandChannels(D d, const Job& job, const BandFilter& f, const BandColumns& columns,
+                               const float* const* input_rows, size_t c, float* out) {
+  using V = hn::Vec<D>;
+  constexpr size_t kInputs = (kRows - 1) * kStride + kSide;
+  // Everything that the loop reads is copied first: its stores might be to any float.
+  const BandColumns steps = columns;
+  const float* rows[kInputs];
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kInputs; ++i) rows[i] = input_rows[i] + c;
+  const float* weights = f.weights + c;
+  const size_t tap_step = f.tap_step;
+  V held[kSide == 3 ? 9 : 1];
+  if constexpr (kSide == 3) {
+#pragma GCC unroll 16
+    for (size_t t = 0; t < 9; ++t) held[t] = hn::LoadU(d, weights + t * tap_step);
+  }
+  const V bias = f.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, f.bias + c);
+  const float low = job.out.low, high = job.out.high;
+  const auto dilation = static_cast<uint32_t>(job.g->dilation_w);
+  const size_t channels = static_cast<size_t>(job.g->in_c), tap_x = channels * dilation;
+  const size_t out_row = channels * static_cast<size_t>(job.g->out_w);
+  int32_t in_x = static_cast<int32_t>(steps.first) * job.g->stride_w - job.g->pad_w;
+  auto at = static_cast<ptrdiff_t>(in_x) * static_cast<ptrdiff_t>(channels);
+  float* to = out + c + steps.first * channels;
+  for (size_t i = 0; i < steps.count; ++i) {
+    V sum[kRows];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) sum[r] = bias;
+#pragma GCC unroll 16
+    for (uint32_t x = 0; x < kSide; ++x) {
+      if (static_cast<uint32_t>(in_x) + x * dilation >= steps.limit) continue;
+      V w[kSide];
+#pragma GCC unroll 16
+      for (size_t y = 0; y < kSide; ++y) {
+        if constexpr (kSide == 3) {
+          w[y] = held[y * 3 + x];
+        } else {
+          w[y] = hn::LoadU(d, weights + (y * kSide + x) * tap_step);
+        }
+      }
+      const ptrdiff_t from = at + static_cast<ptrdiff_t>(x * tap_x);
+#pragma GCC unroll 16
+      for (size_t y = 0; y < kInputs; ++y) {
+        const V v = hn::LoadU(d, rows[y] + from);
+#pragma GCC unroll 16
+        for (size_t r = 0; r < kRows; ++r) {
+          if (y < r * kStride || y - r * kStride >= kSide) continue;
+          sum[r] = hn::MulAdd(v, w[y - r * kStride], sum[r]);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) hn::StoreU(Clamp(d, sum[r], low, high), d, to + r * out_row);
+    in_x += steps.in_columns;
+    at += static_cast<ptrdiff_t>(steps.in_step);
+    to += steps.out_step;
+  }
+}
+
+// All rows by bands.
+template <size_t kSide, size_t kStride, class D>
+class Bands {
+ public:
+  explicit Bands(const Job& job) : job_(job), channels_(job.g->out_c) {
+    const ConvGeometry& g = *job.g;
+    filter_ = {job.weights, channels_, job.out.bias};
+    all_ = {0,          static_cast<size_t>(g.out_w), channels_ * g.stride_w, channels_,
+            g.stride_w, static_cast<uint32_t>(g.in_w)};
+    const InnerColumns inner(g);
+    if (g.stride_w == 1 && channels_ * 2 == hn::Lanes(hn::ScalableTag<float>()) &&
+        inner.end - inner.begin >= 2) {
+      MakePairs(inner.begin, inner.end);
+    }
+  }
+
+  void Run(size_t begin, size_t end) const {
+    while (begin < end) {
+      const size_t y = begin % job_.g->out_h;
+      const size_t left = std::min(end - begin, job_.g->out_h - y);
+      if (kMost > 2 && left >= kMost) {
+        begin += Group<kMost>(begin, y);
+      } else if (left >= 2) {
+        begin += Group<2>(begin, y);
+      } else {
+        begin += Group<1>(begin, y);
+      }
+    }
+  }
+
+ private:
+  // Output rows at a time, by what the pointers to their input rows take of the registers.
+  static constexpr size_t kMost = kStride == 1 ? 4 : 2;
+  static constexpr size_t kFloats = HWY_MAX_BYTES / sizeof(float);
+
+  // Half a vector of channels: two positions at a time where no tap is outside.
+  void MakePairs(size_t begin, size_t end) {
+    for (size_t i = 0; i < 2 * channels_; ++i) {
+      for (size_t t = 0; t < kSide * kSide; ++t) {
+        weights_[t * 2 * channels_ + i] = job_.weights[t * channels_ + i % channels_];
+      }
+      bias_[i] = job_.out.bias == nullptr ? 0.0f : job_.out.bias[i % channels_];
+    }
+    pairs_ = true;
+    pair_filter_ = {weights_, 2 * channels_, bias_};
+    two_ = {begin, (end - begin) / 2, 2 * channels_, 2 * channels_, 2, UINT32_MAX};
+    odd_ = two_;  // the last one, with its neighbour
+    odd_.first = end - 2;
+    odd_.count = (end - begin) % 2;
+    right_ = all_;
+    right_.first = end;
+    right_.count = all_.count - end;
+    all_.count = begin;
+  }
+
+  template <size_t kRows>
+  size_t Group(size_t row, size_t y) const {
+    constexpr size_t kInputs = (kRows - 1) * kStride + kSide;
+    const ConvGeometry& g = *job_.g;
+    const float* image = job_.input + row / g.out_h * g.in_h * g.in_w * channels_;
+    const float* rows[kInputs];
+    for (size_t i = 0; i < kInputs; ++i) {
+      const int64_t in_y = static_cast<int64_t>(y * kStride + i) - g.pad_h;
+      rows[i] = in_y >= 0 && in_y < g.in_h ? image + in_y * g.in_w * channels_ : job_.pad;
+    }
+    float* out = job_.out.data + row * g.out_w * channels_;
+    const D d;
+    const size_t lanes = hn::Lanes(d);
+    if (pairs_) {
+      const hn::ScalableTag<float> whole;
+      BandChannels<kSide, kStride, kRows>(whole, job_, pair_filter_, two_, rows, 0, out);
+      BandChannels<kSide, kStride, kRows>(whole, job_, pair_filter_, odd_, rows, 0, out);
+      BandChannels<kSide, kStride, kRows>(d, job_, filter_, right_, rows, 0, out);
+    }
+    for (size_t c = 0; c < channels_; c += lanes) {  // the last one overlaps
+      BandChannels<kSide, kStride, kRows>(d, job_, filter_, all_, rows,
+                                          std::min(c, channels_ - lanes), out);
+    }
+    return kRows;
+  }
+
+  const Job& job_;
+  size_t channels_;
+  BandFilter filter_, pair_filter_ = {};
+  BandColumns all_ = {}, two_ = {}, odd_ = {}, right_ = {};
+  bool pairs_ = false;
+  HWY_ALIGN float weights_[kSide * kSide * kFloats];
+  HWY_ALIGN float bias_[kFloats];
+};
+
+// False where bands do not serve: other filters, very few channels.
+template <size_t kSide, size_t kStride>
+bool RunBands(const Job& job, size_t begin, size_t end) {
+  const ConvGeometry& g = *job.g;
+  if (g.filter_h != int32_t{kSide} || g.filter_w != int32_t{kSide} || g.dilation_h != 1 ||
+      g.stride_h != int32_t{kStride}) {
+    return false;
+  }
+  const hn::ScalableTag<float> d;
+  const hn::Half<decltype(d)> half;
+  const auto channels = static_cast<size_t>(g.out_c);
+  if (channels >= hn::Lanes(d)) {
+    Bands<kSide, kStride, decltype(d)>(job).Run(begin, end);
+  } else if (channels >= hn::Lanes(half)) {
+    Bands<kSide, kStride, decltype(half)>(job).Run(begin, end);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+#endif  // HWY_TARGET != HWY_SCALAR
+
 // Output rows [begin, end) of batches * out_h.
 void Rows(const Job& job, size_t begin, size_t end) {
+#if HWY_TARGET != HWY_SCALAR
+  if (RunBands<3, 1>(job, begin, end) || RunBands<3, 2>(job, begin, end) ||
+      RunBands<5, 1>(job, begin, end) || RunBands<5, 2>(job, begin, end)) {
+    return;
+  }
+#endif
   if (job.g->filter_h * job.g->filter_w == 9) return RowsOfTaps<9>(job, begin, end);
   return RowsOfTaps<0>(job, begin, end);
 }

@@ -1,8 +1,9 @@
 #ifndef LITESMITH_KERNELS_DEPTHWISE_F32_H_
 #define LITESMITH_KERNELS_DEPTHWISE_F32_H_
 
-// DEPTHWISE_CONV_2D in float: vectors of channels, the filter in registers. Agrees with
-// kernels/reference/conv.h to rounding; a sum is the bias, then the taps in their order.
+// DEPTHWISE_CONV_2D in float: vectors of channels, the filter in registers, 3x3 and 5x5 several
+// output rows at a time. Agrees with kernels/reference/conv.h to rounding; a sum is the bias, then
+// the taps, in an order that the geometry alone decides.
 
 #include <cstddef>
 #include <cstdint>

@@ -37,7 +37,18 @@ std::vector<ConvGeometry> Cases() {
       MakeConv(1, 9, 130, 130, 3, 2, 1, true), MakeConv(2, 7, 64, 64, 3, 1, 1, true),
       MakeConv(1, 8, 16, 16, 1, 1, 1, false),  MakeConv(1, 8, 4, 4, 3, 1, 1, true),
       MakeConv(1, 8, 3, 3, 3, 1, 1, true),     MakeConv(1, 8, 1, 1, 3, 1, 1, true),
+      MakeConv(1, 11, 20, 20, 5, 1, 1, false), MakeConv(1, 7, 8, 8, 5, 1, 1, true),
+      MakeConv(2, 2, 8, 8, 3, 1, 1, true),     MakeConv(1, 4, 17, 17, 3, 1, 1, true),
   };
+  // Strides and dilations that differ between the axes, padding on one side.
+  ConvGeometry uneven = MakeConv(1, 9, 24, 24, 3, 1, 1, true);
+  uneven.stride_w = 2;
+  uneven.out_w = 5;
+  out.push_back(uneven);
+  uneven = MakeConv(1, 9, 16, 16, 3, 1, 2, true);
+  uneven.dilation_h = 1;
+  uneven.pad_h = 0;
+  out.push_back(uneven);
   for (ConvGeometry& g : out) g.filter_c = 1;
   return out;
 }
