@@ -50,6 +50,7 @@ absl::Status RunQat(Graph* graph, const StageArgs& args) {
   if (!args.request.learning_rate) training.optimizer.learning_rate *= kGentle;
   training.schedule.warmup = kWarmup;
   training.hooks.push_back(qat->hook());
+  training.forward = qat->forward();
   LS_RETURN_IF_ERROR(Train(qat->graph(), args.data, training, args.context, args.on_epoch));
   LS_ASSIGN_OR_RETURN(*graph, qat->Export(args.context));
   nlohmann::json notes = ReadNotes(*graph);

@@ -65,7 +65,7 @@ class Applier {
         subgraph_(out_.main()),
         versions_(original_.tensors.size()) {}
 
-  absl::StatusOr<Graph> Run() {
+  absl::StatusOr<AppliedPlan> Run() {
     subgraph_.nodes.clear();
     SetInputs();
     for (size_t n = 0; n < original_.nodes.size(); ++n) LS_RETURN_IF_ERROR(EmitNode(n));
@@ -75,20 +75,13 @@ class Applier {
       return m.name == "model_control_dependencies" || m.name == "reduced_precision_support";
     });
     if (kind_ == RecipeKind::kFloat16) out_.SetMetadata("reduced_precision_support", "fp16accfp32");
-    LS_RETURN_IF_ERROR(RemoveDeadCode(&out_).status());
-    return std::move(out_);
+    return AppliedPlan{std::move(out_), std::move(versions_)};
   }
 
  private:
-  // A form in which tensor t exists.
-  struct Version {
-    Form form;
-    int32_t index = -1;
-  };
-
   const Tensor& original(int32_t t) const { return original_.tensors[static_cast<size_t>(t)]; }
   const TensorPlan& planned(int32_t t) const { return plan_.tensors[static_cast<size_t>(t)]; }
-  std::vector<Version>& versions(int32_t t) { return versions_[static_cast<size_t>(t)]; }
+  std::vector<TensorVersion>& versions(int32_t t) { return versions_[static_cast<size_t>(t)]; }
   Form PlannedForm(int32_t t) const { return {planned(t).type, planned(t).quant}; }
 
   // The integer form that nodes read of a tensor, whatever its producer makes.
@@ -162,7 +155,7 @@ class Applier {
     subgraph_.nodes.push_back(std::move(node));
   }
 
-  void EmitConversion(int32_t t, const Version& from, const Form& form, int32_t to) {
+  void EmitConversion(int32_t t, const TensorVersion& from, const Form& form, int32_t to) {
     if (form.is_float()) {
       Emit(t, schema::BuiltinOperator_DEQUANTIZE, {from.index}, to,
            Options(schema::DequantizeOptionsT{}));
@@ -184,11 +177,11 @@ class Applier {
 
   // Which of a tensor's forms another is made from. LiteRT's QUANTIZE and DEQUANTIZE have not all
   // pairs of types: int32 takes and gives int16 (and gives int8).
-  Version Source(int32_t t, const Form& form) {
-    const Version base = versions(t).front();
+  TensorVersion Source(int32_t t, const Form& form) {
+    const TensorVersion base = versions(t).front();
     const bool direct = base.form.type != schema::TensorType_INT32 || form == IntegerForm(t);
     if (form.type != schema::TensorType_INT32) {
-      return direct ? base : Version{IntegerForm(t), Get(t, IntegerForm(t))};
+      return direct ? base : TensorVersion{IntegerForm(t), Get(t, IntegerForm(t))};
     }
     Form half = IntegerForm(t);
     if (half.type == schema::TensorType_INT8) {
@@ -199,12 +192,12 @@ class Applier {
 
   // The index of tensor t in this form, which is made when it is not there.
   int32_t Get(int32_t t, const Form& form) {
-    for (const Version& version : versions(t)) {
+    for (const TensorVersion& version : versions(t)) {
       if (version.form == form) return version.index;
     }
     if (original(t).is_constant()) return GetConstant(t, form);
     if (versions(t).empty()) versions(t).push_back({Form{}, t});
-    const Version source = Source(t, form);
+    const TensorVersion source = Source(t, form);
     const int32_t index = AddVersion(t, form, original(t).name + Suffix(form.type));
     EmitConversion(t, source, form, index);
     return index;
@@ -341,10 +334,10 @@ class Applier {
 
   // Form `to` of tensor t made from its form `from`.
   int32_t GetFrom(int32_t t, const Form& from, const Form& to) {
-    for (const Version& version : versions(t)) {
+    for (const TensorVersion& version : versions(t)) {
       if (version.form == to) return version.index;
     }
-    const Version source{from, Get(t, from)};
+    const TensorVersion source{from, Get(t, from)};
     const int32_t index = AddVersion(t, to, original(t).name + Suffix(to.type));
     EmitConversion(t, source, to, index);
     return index;
@@ -455,19 +448,25 @@ class Applier {
   RecipeKind kind_;
   Graph out_;
   Subgraph& subgraph_;
-  std::vector<std::vector<Version>>
+  std::vector<std::vector<TensorVersion>>
       versions_;  // per original tensor; the first is what its producer makes
   std::vector<bool> is_weight_ = std::vector<bool>(original_.tensors.size(), false);
 };
 
 }  // namespace
 
-absl::StatusOr<Graph> ApplyPlan(const Graph& graph, const Plan& plan) {
+absl::StatusOr<AppliedPlan> ApplyPlanTraced(const Graph& graph, const Plan& plan) {
   if (plan.tensors.size() != graph.main().tensors.size() ||
       plan.nodes.size() != graph.main().nodes.size()) {
     return Invalid("the plan was made for another graph");
   }
   return Applier(graph, plan).Run();
+}
+
+absl::StatusOr<Graph> ApplyPlan(const Graph& graph, const Plan& plan) {
+  LS_ASSIGN_OR_RETURN(AppliedPlan applied, ApplyPlanTraced(graph, plan));
+  LS_RETURN_IF_ERROR(RemoveDeadCode(&applied.graph).status());
+  return std::move(applied.graph);
 }
 
 }  // namespace litesmith

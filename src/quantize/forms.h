@@ -5,6 +5,7 @@
 // one both ask here.
 
 #include <optional>
+#include <vector>
 
 #include "ir/graph.h"
 #include "quantize/quantize.h"
@@ -35,6 +36,20 @@ std::optional<OperandForm> WantedOperand(const Subgraph& subgraph, const Plan& p
 // The form in which node n makes its float result t. Integers without parameters: the plan lacks
 // them.
 Form ResultForm(const Subgraph& subgraph, const Plan& plan, size_t n, int32_t t);
+
+// A form in which a tensor exists once a plan is carried out.
+struct TensorVersion {
+  Form form;
+  int32_t index = -1;  // of the tensor that holds it
+};
+
+// What ApplyPlan makes, before anything unread is removed, and where each tensor of the given graph
+// has gone to: those keep their numbers, and the first of a tensor's versions is its producer's.
+struct AppliedPlan {
+  Graph graph;
+  std::vector<std::vector<TensorVersion>> versions;
+};
+absl::StatusOr<AppliedPlan> ApplyPlanTraced(const Graph& graph, const Plan& plan);
 
 }  // namespace litesmith
 

@@ -179,12 +179,13 @@ Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape
   const auto limit = static_cast<int8_t>(WeightLimit(type));
   const auto float_limit = static_cast<float>(limit);
   const int axis = params.per_channel() ? params.axis : -1;
-  const std::vector<float> half = HalfRanges(values, shape, axis);
+  // The older quantizer, and both per tensor, divide 127 by the range itself, where that made the
+  // scale.
+  const bool from_range = kind == RecipeKind::kInt16x8 || !params.per_channel();
+  std::vector<float> half(params.scale.size(), 0.0f);
+  if (from_range) half = HalfRanges(values, shape, axis);
   std::vector<float> inverse(params.scale.size());
   for (size_t c = 0; c < inverse.size(); ++c) {
-    // The older quantizer, and both per tensor, divide 127 by the range itself, where that made the
-    // scale.
-    const bool from_range = kind == RecipeKind::kInt16x8 || !params.per_channel();
     inverse[c] = from_range && half[c] > 0.0f && half[c] / float_limit == params.scale[c]
                      ? float_limit / half[c]
                      : Inverse(params.scale[c]);

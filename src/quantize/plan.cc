@@ -79,8 +79,8 @@ std::vector<size_t> WeightInputs(const Subgraph& subgraph, const Node& node, con
   std::vector<size_t> out;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Role role = op.quant.input(i).role;
-    const bool weights = role == Role::kWeight ||
-                         (role == Role::kActivation && (i > 0 || IsTable(op.quant, i)));
+    const bool weights =
+        role == Role::kWeight || (role == Role::kActivation && (i > 0 || IsTable(op.quant, i)));
     if (weights && IsFloatConstant(subgraph, node.inputs[i])) out.push_back(i);
   }
   return out;
@@ -260,7 +260,9 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges,
   LS_RETURN_IF_ERROR(PlanStatic(graph, *ranges, options, choices, context, &plan));
   PlanDynamic(graph, choices, &plan);
   PlanFloat16(graph, choices, context, &plan);
-  for (const std::string& warning : PlanWarnings(graph, *ranges, plan)) context.Warn(warning);
+  if (context.warn) {
+    for (const std::string& warning : PlanWarnings(graph, *ranges, plan)) context.Warn(warning);
+  }
   LS_RETURN_IF_ERROR(CheckBorders(graph, plan));
   return plan;
 }

@@ -236,8 +236,14 @@ class Builder {
     return out;
   }
 
-  // Version `from` of t in these integers, whose scale is that of the group of tensor `owner`.
   int32_t StoreActivation(int32_t t, int32_t from, const Form& form, int32_t owner) {
+    const int32_t made = EmitActivation(t, from, form, owner);
+    out_.places.push_back({made, t, owner, form.type});
+    return made;
+  }
+
+  // Version `from` of t in these integers, whose scale is that of the group of tensor `owner`.
+  int32_t EmitActivation(int32_t t, int32_t from, const Form& form, int32_t owner) {
     const Limits limits = LimitsOf(form.type, false);
     const int64_t zero = form.quant.zero_point[0];
     const int32_t g = group_of_[static_cast<size_t>(owner)];
@@ -249,11 +255,12 @@ class Builder {
     FakeQuantGroup& group = out_.groups[static_cast<size_t>(g)];
     const bool learnt = ranges_ == QatRanges::kLearnt;
     if (!group.fixed && group.learnt < 0) {
-      const TensorPlan& plan = plan_.tensors[static_cast<size_t>(owner)];
+      // Of all that share the scale, not of the tensor alone.
+      const Ranges::Range range = RangeOf(plan_.recipe.kind, form.quant.scale[0], zero);
       group.learnt =
           learnt ? AddFloats(name + "/log_factor", {0.0f})
                  : AddFloats(name + "/range",
-                             {form.quant.scale[0], static_cast<float>(zero), plan.min, plan.max});
+                             {form.quant.scale[0], static_cast<float>(zero), range.min, range.max});
     }
     GroupTensors& tensors = group_tensors_[static_cast<size_t>(g)];
     if (tensors.scale < 0) tensors.scale = AddFloats(name + "/scale", form.quant.scale);
@@ -372,7 +379,12 @@ class Builder {
       if (!form.is_float() && form.quant.empty()) return NoScale(t);
       versions(t) = {{form, t}};
       const bool stored = form.is_float() || (keeps && kept.has_value() && *kept == form);
-      if (!stored && !OnlyLeaves(t)) versions(t) = {{form, StoreActivation(t, t, form, t)}};
+      if (stored) continue;
+      if (OnlyLeaves(t)) {
+        out_.places.push_back({t, t, t, form.type});
+      } else {
+        versions(t) = {{form, StoreActivation(t, t, form, t)}};
+      }
     }
     return absl::OkStatus();
   }
@@ -411,6 +423,15 @@ class Builder {
 };
 
 }  // namespace
+
+Ranges::Range RangeOf(RecipeKind kind, float scale, int64_t zero) {
+  const double s = scale;
+  if (kind == RecipeKind::kInt16x8) {
+    return {static_cast<float>(-32767.0 * s), static_cast<float>(32767.0 * s), true};
+  }
+  return {static_cast<float>(s * (-128.0 - static_cast<double>(zero))),
+          static_cast<float>(s * (127.0 - static_cast<double>(zero))), true};
+}
 
 absl::StatusOr<FakeQuantGraph> MakeFakeQuantGraph(const Graph& graph, const Plan& plan,
                                                   QatRanges ranges) {

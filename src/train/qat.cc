@@ -7,6 +7,7 @@
 
 #include "ops/fake_quantize.h"
 #include "quantize/params.h"
+#include "train/integer_forward.h"
 
 namespace litesmith {
 namespace {
@@ -55,7 +56,7 @@ class RangeHook : public TrainHook {
   bool Settled(int64_t step) const override { return places_.empty() || step >= last_; }
 
   std::string Describe() const override {
-    return fmt::format("qat {} {} {} {} {} {} {}", options_.quantize.recipe.name,
+    return fmt::format("qat, integer forward: {} {} {} {} {} {} {}", options_.quantize.recipe.name,
                        static_cast<int>(options_.ranges), options_.momentum, options_.freeze_at,
                        options_.quantize.num_calibration_samples, options_.quantize.seed,
                        options_.quantize.allow_float);
@@ -87,16 +88,6 @@ class RangeHook : public TrainHook {
 
 std::span<const float> Floats(const Graph& graph, int32_t t) {
   return graph.main().tensors[static_cast<size_t>(t)].data.As<float>();
-}
-
-// The range that makes this scale and zero point.
-Ranges::Range RangeOf(RecipeKind kind, float scale, int64_t zero) {
-  const double s = scale;
-  if (kind == RecipeKind::kInt16x8) {
-    return {static_cast<float>(-32767.0 * s), static_cast<float>(32767.0 * s), true};
-  }
-  return {static_cast<float>(s * (-128.0 - static_cast<double>(zero))),
-          static_cast<float>(s * (127.0 - static_cast<double>(zero))), true};
 }
 
 // What a group's integers stand for after the training.
@@ -149,12 +140,14 @@ absl::StatusOr<std::unique_ptr<QatModel>> QatModel::Create(const Graph& graph, D
     if (options.ranges == QatRanges::kAveraged && group.learnt >= 0) ranges.push_back(group.learnt);
   }
   out->hook_ = std::make_unique<RangeHook>(options, std::move(ranges));
+  out->forward_ = MakeIntegerForward(*out, context);
   return out;
 }
 
-absl::StatusOr<Graph> QatModel::Export(const Context& context) const {
-  Graph graph = prepared_;
-  const Graph& trained = training_.graph;
+absl::StatusOr<QatModel::Planned> QatModel::PlanFor(const Graph& trained,
+                                                    const Context& context) const {
+  Planned out{prepared_, {}};
+  Graph& graph = out.graph;
   for (size_t t = 0; t < graph.main().tensors.size(); ++t) {
     Tensor& tensor = graph.main().tensors[t];
     if (tensor.is_constant()) tensor.data = trained.main().tensors[t].data;
@@ -181,12 +174,12 @@ absl::StatusOr<Graph> QatModel::Export(const Context& context) const {
   // What stays float was said when the first plan was made.
   Context quiet = context;
   quiet.warn = nullptr;
-  LS_ASSIGN_OR_RETURN(const Plan plan, MakePlan(graph, &ranges, options_.quantize, quiet));
+  LS_ASSIGN_OR_RETURN(out.plan, MakePlan(graph, &ranges, options_.quantize, quiet));
   for (const FakeQuantGroup& group : training_.groups) {
     if (group.learnt < 0) continue;
     const Learnt learnt = LearntOf(group, trained, options_);
     for (int32_t t : group.tensors) {
-      const QuantParams& quant = plan.tensors[static_cast<size_t>(t)].quant;
+      const QuantParams& quant = out.plan.tensors[static_cast<size_t>(t)].quant;
       if (Close(quant.scale[0], learnt.scale) && quant.zero_point[0] == learnt.zero) continue;
       return Internal(
           "'{}' was trained with scale {} and zero point {}, and planned with {} and {}",
@@ -194,7 +187,12 @@ absl::StatusOr<Graph> QatModel::Export(const Context& context) const {
           learnt.zero, quant.scale[0], quant.zero_point[0]);
     }
   }
-  return ApplyPlan(graph, plan);
+  return out;
+}
+
+absl::StatusOr<Graph> QatModel::Export(const Context& context) const {
+  LS_ASSIGN_OR_RETURN(const Planned planned, PlanFor(training_.graph, context));
+  return ApplyPlan(planned.graph, planned.plan);
 }
 
 }  // namespace litesmith

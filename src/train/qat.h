@@ -2,12 +2,13 @@
 #define LITESMITH_TRAIN_QAT_H_
 
 // Quantization-aware training: the float model is calibrated and a plan is made as for
-// post-training quantization; a training graph computes what the planned integer model would, in
+// post-training quantization; a training graph holds what the planned integer model computes, in
 // floats that stand for its integers; Train changes that graph's weights and ranges; the plan is
 // made again with these and applied:
 //
 //   LS_ASSIGN_OR_RETURN(auto qat, QatModel::Create(model, data, options, context));
 //   train_options.hooks.push_back(qat->hook());
+//   train_options.forward = qat->forward();
 //   LS_RETURN_IF_ERROR(Train(qat->graph(), data, train_options, context, on_epoch));
 //   LS_ASSIGN_OR_RETURN(Graph integer, qat->Export(context));
 
@@ -20,6 +21,7 @@
 #include "litesmith/context.h"
 #include "quantize/quantize.h"
 #include "train/hook.h"
+#include "train/tape.h"
 
 namespace litesmith {
 
@@ -52,11 +54,22 @@ struct FakeQuantWeight {
   int32_t learnt = -1;        // tensor of the training graph; -1: scales come from the values
   std::vector<float> scales;  // that `learnt` multiplies
 };
+// A tensor of the training graph that stands for integers: those of the prepared graph's tensor,
+// in this type, with the scale that is planned for `owner`.
+struct FakeQuantPlace {
+  int32_t made = -1;
+  int32_t tensor = -1, owner = -1;
+  TensorType type = schema::TensorType_INT8;
+};
 struct FakeQuantGraph {
   Graph graph;  // tensors of the prepared graph keep their numbers
+  std::vector<FakeQuantPlace> places;
   std::vector<FakeQuantGroup> groups;
   std::vector<FakeQuantWeight> weights;
 };
+
+// The range that makes this scale and zero point of an activation.
+Ranges::Range RangeOf(RecipeKind kind, float scale, int64_t zero);
 
 // `graph`, for which `plan` was made, with FakeQuantize (ops/fake_quantize.h) wherever the plan
 // quantizes: after the fused activation of the node that makes a tensor, before a node that reads
@@ -76,14 +89,25 @@ class QatModel {
                                                           const QatOptions& options,
                                                           const Context& context);
 
-  // To be trained, with hook() among the hooks.
+  // To be trained, with hook() among the hooks, and forward(): what its forward passes compute are
+  // then the integers of the model that Export would make at that moment. Without it they are
+  // what the same quantization gives in floats, a rounding off here and there. Gradients are formed
+  // on the floats in both cases, straight through.
   Graph* graph() { return &training_.graph; }
   TrainHook* hook() { return hook_.get(); }
+  ForwardModel* forward() { return forward_.get(); }
   const Plan& plan() const { return plan_; }  // as calibrated
 
-  // The integer model of what graph() now holds. Its outputs are those of graph(), up to the
-  // rounding of one integer here and there.
+  // The integer model of what graph() now holds.
   absl::StatusOr<Graph> Export(const Context& context) const;
+
+  // The prepared graph and its plan with the weights and ranges of `trained`, a training graph.
+  struct Planned {
+    Graph graph;
+    Plan plan;
+  };
+  absl::StatusOr<Planned> PlanFor(const Graph& trained, const Context& context) const;
+  const FakeQuantGraph& training() const { return training_; }
 
  private:
   QatOptions options_;
@@ -92,6 +116,7 @@ class QatModel {
   Plan plan_;
   FakeQuantGraph training_;
   std::unique_ptr<TrainHook> hook_;
+  std::unique_ptr<ForwardModel> forward_;
 };
 
 }  // namespace litesmith

@@ -51,33 +51,37 @@ void FreeBatchInReshapes(Subgraph* subgraph) {
 }
 
 // The graph with its parameters as further inputs, so that the kernels read them at run time.
-// States of recurrent operators have a row per sample.
 std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Parameters& parameters,
                                                  const std::vector<Shape>& input_shapes) {
   auto copy = std::make_shared<Graph>(graph);
-  FreeBatchInReshapes(&copy->main());
-  if (!input_shapes.empty() && !input_shapes[0].empty() && !graph.main().inputs.empty()) {
-    const Shape& in = graph.main().tensors[static_cast<size_t>(graph.main().inputs[0])].shape;
-    for (Tensor& tensor : copy->main().tensors) {
-      if (!tensor.is_variable || tensor.shape.empty() || in.empty()) continue;
-      if (tensor.shape[0] == in[0]) tensor.shape[0] = input_shapes[0][0];
-    }
-  }
+  FreeBatch(input_shapes, copy.get());
   for (const Parameter& p : parameters.items) {
     Tensor& tensor = copy->main().tensors[static_cast<size_t>(p.tensor)];
     tensor.data = {};
     tensor.shape_signature.clear();
     copy->main().inputs.push_back(p.tensor);
   }
-  for (size_t i = 0; i < graph.main().inputs.size(); ++i) {
-    Tensor& tensor = copy->main().tensors[static_cast<size_t>(copy->main().inputs[i])];
-    if (tensor.shape_signature.empty()) tensor.shape_signature = tensor.shape;
-    if (!tensor.shape_signature.empty()) tensor.shape_signature[0] = -1;
-  }
   return copy;
 }
 
 }  // namespace
+
+void FreeBatch(const std::vector<Shape>& input_shapes, Graph* graph) {
+  Subgraph& main = graph->main();
+  FreeBatchInReshapes(&main);
+  if (!input_shapes.empty() && !input_shapes[0].empty() && !main.inputs.empty()) {
+    const Shape in = main.tensors[static_cast<size_t>(main.inputs[0])].shape;
+    for (Tensor& tensor : main.tensors) {
+      if (!tensor.is_variable || tensor.shape.empty() || in.empty()) continue;
+      if (tensor.shape[0] == in[0]) tensor.shape[0] = input_shapes[0][0];
+    }
+  }
+  for (int32_t t : main.inputs) {
+    Tensor& tensor = main.tensors[static_cast<size_t>(t)];
+    if (tensor.shape_signature.empty()) tensor.shape_signature = tensor.shape;
+    if (!tensor.shape_signature.empty()) tensor.shape_signature[0] = -1;
+  }
+}
 
 namespace {
 
@@ -362,6 +366,7 @@ absl::StatusOr<std::shared_ptr<const Tape>> Tape::Create(const Graph& graph,
                        NodeLabel(program.subgraph(), program.steps[program.first_dynamic].node));
   }
   tape->parameters_ = parameters;
+  tape->model_inputs_ = graph.main().inputs.size();
   tape->target_ = target;
   LS_RETURN_IF_ERROR(TapePlanner(tape.get(), target).Plan());
   if (tape->memory_bytes() > memory_budget) {
@@ -467,7 +472,23 @@ std::span<float> TapeMemory::target_gradient() {
           static_cast<size_t>(NumElements(tape_->shape(tape_->target_)))};
 }
 
-absl::Status TapeMemory::Forward(ThreadPool* threads) {
+bool TapeMemory::Take(const Step& step, const GivenValues& given) {
+  const std::vector<int32_t>& outputs = tape_->subgraph().nodes[step.node].outputs;
+  const int32_t t = outputs.empty() ? -1 : outputs[0];
+  if (t < 0 || !given.Has(t)) return false;
+  // The second result of a FakeQuantize is the scale.
+  float* scale = outputs.size() > 1 ? static_cast<float*>(Value(outputs[1])) : nullptr;
+  given.Give(t, {static_cast<float*>(Value(t)), static_cast<size_t>(NumElements(tape_->shape(t)))},
+             scale);
+  return true;
+}
+
+absl::Status TapeMemory::Forward(ThreadPool* threads, GivenValues* given) {
+  if (given != nullptr) {
+    std::vector<std::span<const float>> inputs;
+    for (size_t i = 0; i < tape_->model_inputs_; ++i) inputs.push_back(input(i));
+    LS_RETURN_IF_ERROR(given->Run(inputs));
+  }
   for (int32_t t : tape_->variables_) {
     const TensorType type = tape_->subgraph().tensors[static_cast<size_t>(t)].type;
     LS_ASSIGN_OR_RETURN(const size_t bytes, TensorBytes(type, tape_->shape(t)));
@@ -475,6 +496,7 @@ absl::Status TapeMemory::Forward(ThreadPool* threads) {
   }
   for (size_t i = 0; i < tape_->forward_.size(); ++i) {
     const Step& step = tape_->program_->steps[tape_->forward_[i]];
+    if (given != nullptr && Take(step, *given)) continue;
     const Bound::Run& run = bound_->forward[i];
     const absl::Status status =
         step.kernel.run(RunArgs{run.inputs, run.outputs, bound_->scratch.get(), threads});

@@ -75,6 +75,7 @@ class Tape {
 
   std::shared_ptr<const Program> program_;
   Parameters parameters_;
+  size_t model_inputs_ = 0;  // what follows them are the parameters
   int32_t target_ = -1;
   std::vector<size_t> forward_;  // indices of program_->steps
   std::vector<BackwardStep> backward_;
@@ -84,6 +85,35 @@ class Tape {
   std::vector<int64_t> gradient_at_;   // per tensor: byte offset, or -1
   size_t value_bytes_ = 0, gradient_bytes_ = 0;
 };
+
+// Values that a forward pass takes from elsewhere instead of computing them: the results of the
+// integer model that is trained for. One object serves one thread and one number of samples.
+class GivenValues {
+ public:
+  virtual ~GivenValues() = default;
+  virtual absl::StatusOr<std::unique_ptr<GivenValues>> Clone() const = 0;
+  // Whether Give writes this tensor of the trained graph.
+  virtual bool Has(int32_t tensor) const = 0;
+  // Computes them all for these inputs of the model.
+  virtual absl::Status Run(std::span<const std::span<const float>> inputs) = 0;
+  // Writes the tensor's values, and (unless null) their scale. REQUIRES: Has(tensor).
+  virtual void Give(int32_t tensor, std::span<float> values, float* scale) const = 0;
+};
+
+// Makes them from what the parameters are at the moment.
+class ForwardModel {
+ public:
+  virtual ~ForwardModel() = default;
+  // Takes the parameters' values over. What Open made before is void.
+  virtual absl::Status Update(const Parameters& parameters, std::span<const float> values) = 0;
+  // For passes over inputs of these shapes.
+  virtual absl::StatusOr<std::unique_ptr<GivenValues>> Open(
+      const std::vector<Shape>& input_shapes) const = 0;
+};
+
+// Lets the main subgraph run on inputs of these shapes: files made for one sample spell the batch
+// out in reshapes, and states of recurrent operators have a row per sample.
+void FreeBatch(const std::vector<Shape>& input_shapes, Graph* graph);
 
 class TapeMemory {
  public:
@@ -100,7 +130,8 @@ class TapeMemory {
   // To be filled between Forward and Backward.
   std::span<float> target_gradient();
 
-  absl::Status Forward(ThreadPool* threads);
+  // `given` may be null: then all is computed.
+  absl::Status Forward(ThreadPool* threads, GivenValues* given = nullptr);
   // Writes the gradient of every parameter on the way to the target, each at its offset in
   // `gradients`.
   absl::Status Backward(float* gradients, ThreadPool* threads);
@@ -109,6 +140,8 @@ class TapeMemory {
   struct Bound;
   void* Value(int32_t tensor) const;
   float* GradientOf(int32_t tensor, float* gradients) const;
+  // Whether the step's results were given.
+  bool Take(const Step& step, const GivenValues& given);
 
   std::shared_ptr<const Tape> tape_;
   const float* parameters_;

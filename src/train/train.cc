@@ -94,6 +94,7 @@ class Training {
                         BatchRunner::Create(graph_, loss_, parameters_, state_.values.data(),
                                             options_.batch_size, context_, LeastChunk()));
     runner_->Collect(unfolded_.StatisticTensors());
+    runner_->SetForward(options_.forward);
     for (BatchRunner* runner : {runner_.get(), folded_runner_.get()}) {
       if (runner == nullptr || options_.teacher == nullptr) continue;
       LS_RETURN_IF_ERROR(runner->SetTeacher(options_.teacher, options_.distillation));
@@ -296,6 +297,7 @@ class Training {
       const auto batch =
           order.subspan(b * batch_size, std::min(batch_size, order.size() - b * batch_size));
       const Augmenter augmenter(options_.augment, options_.seed, result.epoch);
+      LS_RETURN_IF_ERROR(runner_->UpdateForward());
       LS_RETURN_IF_ERROR(
           runner_->Run(*samples_, batch, &augmenter, threads_.get(), sum, &gradients_));
       if (!std::isfinite(sum->loss)) {
@@ -346,6 +348,7 @@ class Training {
     const auto batch_size = static_cast<size_t>(options_.batch_size);
     BatchRunner* runner = folded_runner_ != nullptr ? folded_runner_.get() : runner_.get();
     LossSum sum;
+    LS_RETURN_IF_ERROR(runner->UpdateForward());
     for (size_t at = 0; at < order.size(); at += batch_size) {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto batch =

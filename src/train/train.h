@@ -54,6 +54,9 @@ struct TrainOptions {
   bool resume = false;
   // Called in this order; they must outlive the training. See hook.h.
   std::vector<TrainHook*> hooks;
+  // Gives some tensors' values in all forward passes (qat.h); null: all are computed. Must outlive
+  // the training. REQUIRES: no batch_norm.
+  ForwardModel* forward = nullptr;
 };
 
 struct EpochResult {

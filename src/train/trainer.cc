@@ -110,10 +110,34 @@ absl::Status BatchRunner::SetTeacher(std::shared_ptr<const Graph> teacher,
   return absl::OkStatus();
 }
 
+absl::Status BatchRunner::UpdateForward() {
+  if (forward_ == nullptr) return absl::OkStatus();
+  ++forward_updates_;
+  given_.clear();
+  given_.resize(tapes_.size());
+  return forward_->Update(parameters_, {parameters_data_, parameters_.floats});
+}
+
+absl::StatusOr<GivenValues*> BatchRunner::GivenFor(size_t samples, Slot* slot) const {
+  if (forward_ == nullptr) return nullptr;
+  slot->given.resize(tapes_.size());
+  slot->given_at.resize(tapes_.size(), -1);
+  if (slot->given_at[samples] != forward_updates_) {
+    LS_ASSIGN_OR_RETURN(slot->given[samples], given_[samples]->Clone());
+    slot->given_at[samples] = forward_updates_;
+  }
+  return slot->given[samples].get();
+}
+
 absl::Status BatchRunner::EnsureTape(int samples) {
   auto& tape = tapes_[static_cast<size_t>(samples)];
   if (tape == nullptr) {
     LS_ASSIGN_OR_RETURN(tape, MakeTape(samples));
+  }
+  if (forward_ != nullptr && given_[static_cast<size_t>(samples)] == nullptr) {
+    std::vector<Shape> shapes;
+    for (int32_t t : graph_.main().inputs) shapes.push_back(tape->shape(t));
+    LS_ASSIGN_OR_RETURN(given_[static_cast<size_t>(samples)], forward_->Open(shapes));
   }
   if (teacher_ != nullptr && teachers_[static_cast<size_t>(samples)] == nullptr) {
     LS_ASSIGN_OR_RETURN(teachers_[static_cast<size_t>(samples)], MakeTeacher(samples));
@@ -244,7 +268,8 @@ absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64
   // Parameters that do not lead to the loss keep these zeros.
   if (backward && chunk->gradients.empty()) chunk->gradients.assign(parameters_.floats, 0.0f);
   LS_RETURN_IF_ERROR(ReadRows(samples, rows, augmenter, slot, memory.get()));
-  LS_RETURN_IF_ERROR(memory->Forward(nullptr));
+  LS_ASSIGN_OR_RETURN(GivenValues * given, GivenFor(rows.size(), slot));
+  LS_RETURN_IF_ERROR(memory->Forward(nullptr, given));
   chunk->sum = {};
   const std::span<float> gradient = backward ? memory->target_gradient() : std::span<float>();
   LS_RETURN_IF_ERROR(AddLoss(samples, rows, weight, gradient, slot, memory.get(), &chunk->sum));

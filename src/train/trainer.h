@@ -31,6 +31,12 @@ class BatchRunner {
                                                              int batch_size, const Context& context,
                                                              int least_chunk = kChunk);
 
+  // Every Run takes values from this model, as it was at the last UpdateForward. Before the first
+  // Run; null: none.
+  void SetForward(ForwardModel* forward) { forward_ = forward; }
+  // Hands it the parameters as they are now.
+  absl::Status UpdateForward();
+
   // Every Run also asks this model. Before the first Run.
   absl::Status SetTeacher(std::shared_ptr<const Graph> teacher, const Distillation& distillation);
 
@@ -68,6 +74,8 @@ class BatchRunner {
   struct Slot {
     std::vector<std::unique_ptr<TapeMemory>> memories;  // by samples
     std::vector<std::unique_ptr<Executor>> teachers;    // likewise
+    std::vector<std::unique_ptr<GivenValues>> given;    // likewise, and made at:
+    std::vector<int64_t> given_at;
     std::vector<int32_t> labels;
     std::vector<float> targets;
     std::vector<float> picture;  // before augmentation
@@ -75,6 +83,8 @@ class BatchRunner {
 
   absl::StatusOr<std::shared_ptr<const Tape>> MakeTape(int samples) const;
   absl::Status EnsureTape(int samples);
+  // Null without a forward model.
+  absl::StatusOr<GivenValues*> GivenFor(size_t samples, Slot* slot) const;
   absl::Status RunChunk(const Samples& samples, std::span<const int64_t> rows,
                         const Augmenter* augmenter, float weight, bool backward, Slot* slot,
                         Chunk* chunk) const;
@@ -102,6 +112,9 @@ class BatchRunner {
   Distillation distillation_;
   std::vector<std::shared_ptr<const Tape>> tapes_;   // by samples
   std::vector<std::unique_ptr<Executor>> teachers_;  // likewise; cloned for the slots
+  ForwardModel* forward_ = nullptr;
+  int64_t forward_updates_ = 0;
+  std::vector<std::unique_ptr<GivenValues>> given_;  // by samples; cloned for the slots
   std::vector<Chunk> chunks_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Slot*> free_slots_;
