@@ -3,6 +3,7 @@
 
 // Everything.
 
+#include "litesmith/advise.h"
 #include "litesmith/array.h"
 #include "litesmith/benchmark.h"
 #include "litesmith/compare.h"

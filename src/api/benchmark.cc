@@ -25,42 +25,6 @@ std::string Timestamp() {
   return text;
 }
 
-Value SystemValue(const SystemInfo& system) {
-  Value out;
-  out.Set("device", system.device)
-      .Set("arch", system.arch)
-      .Set("cpu_model", system.cpu_model)
-      .Set("cores", system.cores)
-      .Set("total_memory_gb", system.total_memory_gb)
-      .Set("available_memory_gb", system.available_memory_gb)
-      .Set("cpu_usage_percent", system.cpu_usage_percent)
-      .Set("isa", system.isa)
-      .Set("governor", system.governor)
-      .Set("temperature_c", system.temperature_c)
-      .Set("throttled", system.throttled);
-  return out;
-}
-
-Value LatencyValue(const Latency& latency) {
-  Value out;
-  out.Set("avg", latency.avg)
-      .Set("std", latency.std)
-      .Set("min", latency.min)
-      .Set("max", latency.max)
-      .Set("median", latency.median)
-      .Set("p95", latency.p95);
-  return out;
-}
-
-std::string SystemLine(const SystemInfo& system) {
-  std::string out = fmt::format("machine: {}", system.cpu_model.value_or("unknown CPU"));
-  if (system.cores) out += fmt::format(", {} cores", *system.cores);
-  if (system.total_memory_gb) out += fmt::format(", {:.1f} GB", *system.total_memory_gb);
-  if (system.temperature_c) out += fmt::format(", {:.0f} °C", *system.temperature_c);
-  if (system.throttled.value_or(false)) out += "; THROTTLED: these times are too long";
-  return Printable(out);
-}
-
 std::string Percent(const std::optional<double>& accuracy) {
   return accuracy ? fmt::format("{:.2f} %", 100.0 * *accuracy) : "-";
 }

@@ -7,6 +7,11 @@
 
 namespace litesmith {
 
+// The machine and a latency as JSON, and the machine as the line below a table.
+Value SystemValue(const SystemInfo& system);
+Value LatencyValue(const Latency& latency);
+std::string SystemLine(const SystemInfo& system);
+
 // A profile as JSON, and as tables in `report`: operators by their share, and each node.
 Value ProfileValue(const ModelProfile& profile);
 void AddProfileTables(const std::string& name, const ModelProfile& profile, Report* report);

@@ -30,6 +30,7 @@ void AddQuantize(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddRun(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddEvaluate(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddBenchmark(CLI::App* app, CommonFlags* common, Action* chosen);
+void AddAdvise(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddInspect(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddCompare(CLI::App* app, CommonFlags* common, Action* chosen);
 void AddDeploy(CLI::App* app, CommonFlags* common, Action* chosen);

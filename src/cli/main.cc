@@ -172,6 +172,7 @@ int main(int argc, char** argv) {
   litesmith::cli::AddRun(&app, &common, &action);
   litesmith::cli::AddEvaluate(&app, &common, &action);
   litesmith::cli::AddBenchmark(&app, &common, &action);
+  litesmith::cli::AddAdvise(&app, &common, &action);
   litesmith::cli::AddInspect(&app, &common, &action);
   litesmith::cli::AddCompare(&app, &common, &action);
   litesmith::cli::AddDeploy(&app, &common, &action);
