@@ -37,6 +37,7 @@ namespace {
   for (const std::string& variable : options.environment) {
     ::putenv(const_cast<char*>(variable.c_str()));
   }
+  if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) ::_exit(126);
   ::execv(argv[0], argv);
   ::_exit(127);
 }
@@ -45,7 +46,7 @@ namespace {
 
 RunResult RunProgram(const std::vector<std::string>& arguments, const RunOptions& options) {
   RunResult result;
-  std::string program = Program();
+  std::string program = options.program.empty() ? Program() : options.program;
   std::vector<std::string> words = arguments;
   std::vector<char*> argv{program.data()};
   for (std::string& word : words) argv.push_back(word.data());

@@ -17,6 +17,8 @@ struct RunOptions {
   std::string interrupt_after;              // SIGINT once standard output holds this text
   std::string kill_after;                   // SIGKILL likewise
   std::vector<std::string> environment;     // NAME=VALUE, added
+  std::string directory;                    // the working directory, if another one
+  std::string program;                      // with its path, if another one
 };
 
 struct RunResult {

@@ -2,11 +2,13 @@
 
 #include <zlib.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "data/npy.h"
 #include "import/keras/keras.h"
 #include "tests/keras/keras_testing.h"
 #include "tests/testing.h"
@@ -213,6 +215,29 @@ TEST(Keras2, NestedModelCalledTwiceInAllForms) {
     ASSERT_OK_AND_ASSIGN(const double d, testing::Disagreement(outputs, expected, 1e-5, 1e-6));
     EXPECT_LE(d, 1.0) << file << " " << weights;
   }
+}
+
+// Keras 3: data/make_settings.py.
+TEST(Keras3, LayersWithOtherSettings) {
+  const std::string dir = testing::SourceDir() + "/tests/keras/data/settings.";
+  ASSERT_OK_AND_ASSIGN(const auto inputs, testing::ReadArrays(dir + "in"));
+  ASSERT_EQ(inputs.size(), 2u);
+  ASSERT_OK_AND_ASSIGN(const Array expected, ReadNpy(dir + "outputs.npy", Context()));
+  ASSERT_OK_AND_ASSIGN(const Graph graph, ImportModel(dir + "keras", {}, Context()));
+  ASSERT_OK_AND_ASSIGN(const auto outputs, testing::RunGraph(graph, inputs));
+  EXPECT_EQ(outputs.size(), 46u);
+  std::vector<float> values;
+  for (const Array& output : outputs) {
+    const auto data = output.data<float>();
+    values.insert(values.end(), data.begin(), data.end());
+  }
+  const auto want = expected.data<float>();
+  ASSERT_EQ(values.size(), want.size());
+  size_t wrong = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    wrong += std::abs(values[i] - want[i]) <= 1e-5f * std::abs(want[i]) + 1e-6f ? 0 : 1;
+  }
+  EXPECT_EQ(wrong, 0u);
 }
 
 }  // namespace

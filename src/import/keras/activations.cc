@@ -62,6 +62,64 @@ absl::StatusOr<int32_t> Gelu(LayerContext& c, int32_t x, bool approximate) {
   return c.Add(schema::BuiltinOperator_GELU, std::move(options), {x}, "Gelu", c.shape(x));
 }
 
+// The first half of the last axis, times the sigmoid of the second (Dauphin et al. 2016).
+absl::StatusOr<int32_t> Glu(LayerContext& c, int32_t x) {
+  Shape half = c.shape(x);
+  if (half.empty() || half.back() <= 0 || half.back() % 2 != 0) {
+    return Invalid("'glu' needs an even number of channels; its input is {}", ShapeString(half));
+  }
+  const int32_t axis = c.graph().Constant(
+      c.Named("axis"), {}, std::vector<int32_t>{static_cast<int32_t>(half.size()) - 1});
+  half.back() /= 2;
+  schema::SplitOptionsT options;
+  options.num_splits = 2;
+  const auto parts = c.AddMany(schema::BuiltinOperator_SPLIT, std::move(options), {axis, x},
+                               "split", {half, half});
+  return c.Binary(schema::BuiltinOperator_MUL, parts[0],
+                  c.Unary(schema::BuiltinOperator_LOGISTIC, parts[1], "Sigmoid"), "mul");
+}
+
+// relu(x - 0.5) - relu(-x - 0.5)
+absl::StatusOr<int32_t> SoftShrink(LayerContext& c, int32_t x) {
+  LS_ASSIGN_OR_RETURN(const int32_t above, Plus(c, x, -0.5));
+  LS_ASSIGN_OR_RETURN(const int32_t minus, Times(c, x, -1.0));
+  LS_ASSIGN_OR_RETURN(const int32_t below, Plus(c, minus, -0.5));
+  return c.Binary(schema::BuiltinOperator_SUB, c.Unary(schema::BuiltinOperator_RELU, above, "Relu"),
+                  c.Unary(schema::BuiltinOperator_RELU, below, "Relu"), "sub");
+}
+
+// x where |x| > 0.5, else 0.
+absl::StatusOr<int32_t> HardShrink(LayerContext& c, int32_t x) {
+  LS_ASSIGN_OR_RETURN(
+      const int32_t outside,
+      c.Binary(schema::BuiltinOperator_GREATER, c.Unary(schema::BuiltinOperator_ABS, x, "abs"),
+               c.Scalar("threshold", 0.5), "Greater"));
+  return c.Binary(schema::BuiltinOperator_MUL, x, c.CastTo(outside, schema::TensorType_FLOAT32),
+                  "mul");
+}
+
+// (x + sqrt(x^2 + 4)) / 2 (Barron 2021, "Squareplus").
+absl::StatusOr<int32_t> Squareplus(LayerContext& c, int32_t x) {
+  LS_ASSIGN_OR_RETURN(const int32_t square, c.Binary(schema::BuiltinOperator_MUL, x, x, "square"));
+  LS_ASSIGN_OR_RETURN(const int32_t sum, Plus(c, square, 4.0));
+  LS_ASSIGN_OR_RETURN(const int32_t both,
+                      c.Binary(schema::BuiltinOperator_ADD, x,
+                               c.Unary(schema::BuiltinOperator_SQRT, sum, "sqrt"), "add"));
+  return Times(c, both, 0.5);
+}
+
+// 0 up to -1, (x + 1)^2 / 4 up to 1, then x.
+absl::StatusOr<int32_t> SparsePlus(LayerContext& c, int32_t x) {
+  LS_ASSIGN_OR_RETURN(const int32_t middle, MinMax(c, x, -1.0, 1.0));
+  LS_ASSIGN_OR_RETURN(const int32_t sum, Plus(c, middle, 1.0));
+  LS_ASSIGN_OR_RETURN(const int32_t square,
+                      c.Binary(schema::BuiltinOperator_MUL, sum, sum, "square"));
+  LS_ASSIGN_OR_RETURN(const int32_t quarter, Times(c, square, 0.25));
+  LS_ASSIGN_OR_RETURN(const int32_t above, Plus(c, x, -1.0));
+  return c.Binary(schema::BuiltinOperator_ADD, quarter,
+                  c.Unary(schema::BuiltinOperator_RELU, above, "Relu"), "add");
+}
+
 absl::StatusOr<int32_t> ByName(LayerContext& c, std::string_view name, int32_t x);
 
 using Function = absl::StatusOr<int32_t> (*)(LayerContext&, int32_t);
@@ -113,6 +171,28 @@ const std::map<std::string_view, Function>& Activations() {
                          "mul");
        }},
       {"hard_tanh", [](LayerContext& c, int32_t x) { return MinMax(c, x, -1.0, 1.0); }},
+      {"hard_shrink", HardShrink},
+      {"soft_shrink", SoftShrink},
+      {"tanh_shrink",
+       [](LayerContext& c, int32_t x) {
+         return c.Binary(BuiltinOperator_SUB, x, c.Unary(BuiltinOperator_TANH, x, "Tanh"), "sub");
+       }},
+      {"celu", [](LayerContext& c, int32_t x) { return Elu(c, x, 1.0); }},
+      {"glu", Glu},
+      {"squareplus", Squareplus},
+      {"sparse_plus", SparsePlus},
+      {"sparse_sigmoid",
+       [](LayerContext& c, int32_t x) -> absl::StatusOr<int32_t> {
+         LS_ASSIGN_OR_RETURN(const int32_t half, Times(c, x, 0.5));
+         LS_ASSIGN_OR_RETURN(const int32_t sum, Plus(c, half, 0.5));
+         return MinMax(c, sum, 0.0, 1.0);
+       }},
+      {"log_sigmoid",
+       [](LayerContext& c, int32_t x) -> absl::StatusOr<int32_t> {
+         LS_ASSIGN_OR_RETURN(const int32_t minus, Times(c, x, -1.0));
+         LS_ASSIGN_OR_RETURN(const int32_t soft, Softplus(c, minus));
+         return Times(c, soft, -1.0);
+       }},
   };
   return *kAll;
 }

@@ -61,6 +61,9 @@ void ListUnsupportedLayer(std::string_view class_name, std::string_view name, co
     return add(function.empty() ? "" : fmt::format(" of '{}'", Printable(function)));
   }
   if (IsQuantized(config)) return add(" with quantized weights");
+  if (const Json* mask = Member(config, "mask_zero"); mask != nullptr && *mask == Json(true)) {
+    return add(" with mask_zero: masks cannot be imported");
+  }
   if (StringMember(config, "data_format") == "channels_first") {
     return add(" with data_format 'channels_first'");
   }
@@ -309,7 +312,8 @@ class Converter : public InnerLayers {
       if (c.shape(input).empty()) return Unsupported("its input is a scalar");
     }
     const Operand* training = c.Keyword("training");
-    if (training != nullptr && training->constant != nullptr && *training->constant == Json(true)) {
+    if (!kind->same_in_training && training != nullptr && training->constant != nullptr &&
+        *training->constant == Json(true)) {
       return Unsupported("it is called with training=True; build the model without that");
     }
     if (graph_.subgraph().nodes.size() > kMaxNodes) return Invalid("the model has too many layers");

@@ -178,6 +178,9 @@ struct LayerKind {
   Convert convert = nullptr;
   ConvertMany convert_many = nullptr;  // for layers with several outputs
   bool takes_integers = false;         // otherwise integer inputs are cast to float first
+  // Layers of pictures: Keras 3 notes training=True in their calls, which says nothing: its models
+  // replace it by their own.
+  bool same_in_training = false;
 };
 
 // Null when the class cannot be imported.

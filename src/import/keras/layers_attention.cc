@@ -208,6 +208,12 @@ absl::StatusOr<int32_t> Attention(LayerContext& c) {
   return MatMul(c, weights, value, false, false);
 }
 
+// keras.ops.matmul.
+absl::StatusOr<int32_t> Product(LayerContext& c) {
+  if (c.inputs().size() != 2) return Unsupported("it should have two tensors");
+  return MatMul(c, c.input(), c.inputs()[1], false, false);
+}
+
 // The product of two inputs along one axis of each.
 absl::StatusOr<int32_t> Dot(LayerContext& c) {
   if (c.inputs().size() != 2) return Invalid("it should have two inputs");
@@ -234,7 +240,8 @@ absl::StatusOr<int32_t> Dot(LayerContext& c) {
 std::vector<LayerKind> AttentionLayers() {
   return {{.class_name = "MultiHeadAttention", .convert = MultiHeadAttention},
           {.class_name = "Attention", .convert = Attention},
-          {.class_name = "Dot", .convert = Dot}};
+          {.class_name = "Dot", .convert = Dot},
+          {.class_name = "Matmul", .convert = Product}};
 }
 
 }  // namespace litesmith::keras

@@ -167,53 +167,65 @@ int32_t ShapeLike(LayerContext& c, int32_t x, const Shape& shape) {
                schema::TensorType_INT32);
 }
 
-absl::StatusOr<int32_t> Conv2DTranspose(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(4));
-  const Window w = Window::Read(c.config, 2);
+// [H, W, O, I] to [O, H, W, I]
+std::vector<float> TransposedKernel(const std::vector<float>& kernel, size_t outputs,
+                                    size_t inputs) {
+  const size_t places = kernel.size() / (outputs * inputs);
+  std::vector<float> values(kernel.size());
+  for (size_t p = 0; p < places; ++p) {
+    for (size_t o = 0; o < outputs; ++o) {
+      std::copy_n(kernel.begin() + static_cast<std::ptrdiff_t>((p * outputs + o) * inputs), inputs,
+                  values.begin() + static_cast<std::ptrdiff_t>((o * places + p) * inputs));
+    }
+  }
+  return values;
+}
+
+template <size_t kDimensions>
+absl::StatusOr<int32_t> ConvTranspose(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
+  const Window w = Window::Read(c.config, kDimensions);
   const int32_t filters = c.config.Int("filters", 1, kMaxWindow);
   const bool use_bias = c.config.Bool("use_bias", true);
   const Json* padding = c.config.Find("output_padding");
-  const auto extra = c.config.Ints("output_padding", 2, 0, kMaxWindow, 0);
+  auto extra = c.config.Ints("output_padding", kDimensions, 0, kMaxWindow, 0);
   LS_RETURN_IF_ERROR(c.status());
   if (w.dilation != std::vector<int32_t>{1, 1}) {
     return Unsupported("TFLite has no transposed convolution with a dilation_rate");
   }
-  Shape shape = {c.in_shape()[0], 0, 0, filters};
-  for (size_t d = 0; d < 2; ++d) {
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(kDimensions + 1));
+  Shape shape = {c.in_shape()[0], 1, 1, filters};
+  for (size_t d = 0; d < kDimensions; ++d) {
+    const size_t side = d + 2 - kDimensions;  // of the picture; one dimension is its width
     LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(d + 1));
-    shape[d + 1] = c.Size(TransposedSize(w, d, size, padding, extra[d]));
+    shape[side + 1] = c.Size(TransposedSize(w, side, size, padding, extra[d]));
   }
   LS_RETURN_IF_ERROR(c.status());
-  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(3));
   LS_ASSIGN_OR_RETURN(
       const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
         LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"kernel"}));
         LS_RETURN_IF_ERROR(
-            CheckWeight(kernel[0], {w.kernel[0], w.kernel[1], filters, channels}, "kernel"));
-        // [H, W, O, I] to [O, H, W, I]
-        const auto o_count = static_cast<size_t>(filters), i_count = static_cast<size_t>(channels);
-        const size_t places = kernel[0].values.size() / (o_count * i_count);
-        std::vector<float> values(kernel[0].values.size());
-        for (size_t p = 0; p < places; ++p) {
-          for (size_t o = 0; o < o_count; ++o) {
-            std::copy_n(kernel[0].values.begin() + (p * o_count + o) * i_count, i_count,
-                        values.begin() + (o * places + p) * i_count);
-          }
-        }
+            CheckWeight(kernel[0], KernelShape(w, kDimensions, filters, channels), "kernel"));
         LS_ASSIGN_OR_RETURN(
             const int32_t weights,
-            c.Constant("kernel", {filters, w.kernel[0], w.kernel[1], channels}, values));
+            c.Constant("kernel", {filters, w.kernel[0], w.kernel[1], channels},
+                       TransposedKernel(kernel[0].values, static_cast<size_t>(filters),
+                                        static_cast<size_t>(channels))));
         LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, filters));
         return std::vector<int32_t>{weights, bias};
       }));
+  int32_t x = c.input();
+  if (kDimensions == 1) {
+    LS_ASSIGN_OR_RETURN(x, AddRow(c, x));
+  }
   schema::TransposeConvOptionsT options;
   options.padding = w.padding;
   options.stride_h = w.strides[0];
   options.stride_w = w.strides[1];
-  const int32_t y = c.Add(schema::BuiltinOperator_TRANSPOSE_CONV, std::move(options),
-                          {ShapeLike(c, c.input(), shape), constants[0], c.input(), constants[1]},
-                          "conv_transpose", shape);
-  return ActivateByConfig(c, y);
+  const int32_t y =
+      c.Add(schema::BuiltinOperator_TRANSPOSE_CONV, std::move(options),
+            {ShapeLike(c, x, shape), constants[0], x, constants[1]}, "conv_transpose", shape);
+  return Leave(c, y, kDimensions);
 }
 
 absl::StatusOr<int32_t> Conv3D(LayerContext& c) {
@@ -288,7 +300,8 @@ std::vector<LayerKind> ConvolutionLayers() {
           {.class_name = "DepthwiseConv2D", .convert = DepthwiseConv<2>},
           {.class_name = "SeparableConv1D", .convert = SeparableConv<1>},
           {.class_name = "SeparableConv2D", .convert = SeparableConv<2>},
-          {.class_name = "Conv2DTranspose", .convert = Conv2DTranspose},
+          {.class_name = "Conv1DTranspose", .convert = ConvTranspose<1>},
+          {.class_name = "Conv2DTranspose", .convert = ConvTranspose<2>},
           {.class_name = "Dense", .convert = Dense}};
 }
 

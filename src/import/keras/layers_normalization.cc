@@ -141,23 +141,27 @@ absl::StatusOr<int32_t> LayerNormalization(LayerContext& c) {
           out.push_back(-1);
           if (!(name[0] == 'g' ? scale : center && !rms)) continue;
           LS_ASSIGN_OR_RETURN(const auto weight, c.weights.Take({name}));
-          LS_RETURN_IF_ERROR(CheckWeight(weight[0], stored, name));
+          // Saved in the order in which 'axis' names them, but used as if that were sorted.
+          if (!std::is_permutation(stored.begin(), stored.end(), weight[0].shape.begin(),
+                                   weight[0].shape.end())) {
+            LS_RETURN_IF_ERROR(CheckWeight(weight[0], stored, name));
+          }
           LS_ASSIGN_OR_RETURN(out.back(), c.Constant(name, shape, weight[0].values));
         }
         return out;
       }));
-  int32_t centred = c.input();
-  if (!rms) {
-    const int32_t mean = Reduce(c, schema::BuiltinOperator_MEAN, c.input(), axes, "mean");
-    LS_ASSIGN_OR_RETURN(centred, c.Binary(schema::BuiltinOperator_SUB, c.input(), mean, "sub"));
-  }
+  const int32_t mean = Reduce(c, schema::BuiltinOperator_MEAN, c.input(), axes, "mean");
+  LS_ASSIGN_OR_RETURN(const int32_t centred,
+                      c.Binary(schema::BuiltinOperator_SUB, c.input(), mean, "sub"));
   LS_ASSIGN_OR_RETURN(const int32_t square,
                       c.Binary(schema::BuiltinOperator_MUL, centred, centred, "square"));
   const int32_t variance = Reduce(c, schema::BuiltinOperator_MEAN, square, axes, "variance");
   LS_ASSIGN_OR_RETURN(const int32_t sum, c.Binary(schema::BuiltinOperator_ADD, variance,
                                                   c.Scalar("epsilon", epsilon), "add"));
-  int32_t factor = c.Unary(schema::BuiltinOperator_RSQRT, sum, "rsqrt");
-  LS_ASSIGN_OR_RETURN(int32_t y, c.Binary(schema::BuiltinOperator_MUL, centred, factor, "mul"));
+  const int32_t factor = c.Unary(schema::BuiltinOperator_RSQRT, sum, "rsqrt");
+  // What Keras calls rms_scaling divides by the standard deviation, too, but does not centre.
+  LS_ASSIGN_OR_RETURN(
+      int32_t y, c.Binary(schema::BuiltinOperator_MUL, rms ? c.input() : centred, factor, "mul"));
   if (constants[0] >= 0) {
     LS_ASSIGN_OR_RETURN(y, c.Binary(schema::BuiltinOperator_MUL, y, constants[0], "gamma_mul"));
   }

@@ -23,9 +23,11 @@ class Cell {
     activation_ = activation == nullptr ? "tanh" : ObjectName(*activation);
     const Json* recurrent = c_.config.Find("recurrent_activation");
     recurrent_activation_ = recurrent == nullptr ? "sigmoid" : ObjectName(*recurrent);
-    for (const char* key : {"stateful", "time_major"}) {
-      if (c_.config.Bool(key, false)) return Unsupported("'{}' is not supported", key);
+    if (c_.config.Bool("stateful", false)) {
+      return Unsupported(
+          "a .tflite keeps no state between calls; save the layer with stateful=False");
     }
+    if (c_.config.Bool("time_major", false)) return Unsupported("'time_major' is not supported");
     return c_.status();
   }
 
@@ -225,9 +227,10 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
                                                        kKind == Kind::kGru && !reset_after));
   State state;
   Outputs initial(c.inputs().begin() + 1, c.inputs().end());
-  if (const Operand* given = c.Keyword("initial_state"); given != nullptr && initial.empty()) {
-    if (given->constant != nullptr) return Unsupported("its initial_state is no tensor");
-    initial.push_back(given->tensor);
+  for (const Operand& given : c.operands()) {
+    if (given.name != "initial_state") continue;
+    if (given.constant != nullptr) return Unsupported("its initial_state is no tensor");
+    initial.push_back(given.tensor);
   }
   const size_t states = kKind == Kind::kLstm ? 2 : 1;
   if (!initial.empty() && initial.size() != states) {
@@ -300,7 +303,7 @@ absl::StatusOr<int32_t> Merge(LayerContext& c, const std::string& mode, int32_t 
   return c.Binary(schema::BuiltinOperator_MUL, sum, c.Scalar("half", 0.5), "mul");
 }
 
-absl::StatusOr<int32_t> Bidirectional(LayerContext& c) {
+absl::StatusOr<Outputs> Bidirectional(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const Json* forward, InnerLayer(c, "layer"));
   const Json* backward = c.config.Find("backward_layer");
   if (backward == nullptr) {  // Keras 2 keeps it only where it is not the mirror image
@@ -309,22 +312,32 @@ absl::StatusOr<int32_t> Bidirectional(LayerContext& c) {
     mirror["config"]["go_backwards"] = !(way != nullptr && *way == Json(true));
     backward = &c.inner().Keep(std::move(mirror));
   }
+  const bool apart = c.config.json().contains("merge_mode") && !c.config.Has("merge_mode");
   const std::string mode = c.config.String("merge_mode", "concat");
   LS_RETURN_IF_ERROR(c.status());
-  if (c.inputs().size() != 1) return Unsupported("initial states are not supported");
+  if (c.inputs().size() != 1 || c.Keyword("initial_state") != nullptr) {
+    return Unsupported("initial states are not supported");
+  }
   LS_ASSIGN_OR_RETURN(
       const Outputs ahead,
       c.inner().Convert(*forward, c.weights.Part("forward_layer"), c.inputs(), c.Named("forward")));
   LS_ASSIGN_OR_RETURN(const Outputs behind,
                       c.inner().Convert(*backward, c.weights.Part("backward_layer"), c.inputs(),
                                         c.Named("backward")));
-  if (ahead.size() != 1 || behind.size() != 1) return Unsupported("return_state is not supported");
   int32_t back = behind[0];
   if (c.shape(back).size() == 3) {  // a sequence: in the input's order again
     back = c.Add(schema::BuiltinOperator_REVERSE_V2, schema::ReverseV2OptionsT{},
                  {back, c.Indices("axis", {1})}, "reverse", c.shape(back));
   }
-  return Merge(c, mode, ahead[0], back);
+  Outputs outputs = {ahead[0], back};
+  if (!apart) {
+    LS_ASSIGN_OR_RETURN(const int32_t merged, Merge(c, mode, ahead[0], back));
+    outputs = {merged};
+  }
+  for (const Outputs* way : {&ahead, &behind}) {  // their states
+    outputs.insert(outputs.end(), way->begin() + 1, way->end());
+  }
+  return outputs;
 }
 
 // The inner layer on every step, by making the steps part of the batch.
@@ -354,7 +367,7 @@ std::vector<LayerKind> RecurrentLayers() {
   return {{.class_name = "LSTM", .convert_many = Recurrent<Kind::kLstm>},
           {.class_name = "GRU", .convert_many = Recurrent<Kind::kGru>},
           {.class_name = "SimpleRNN", .convert_many = Recurrent<Kind::kSimple>},
-          {.class_name = "Bidirectional", .convert = Bidirectional},
+          {.class_name = "Bidirectional", .convert_many = Bidirectional},
           {.class_name = "TimeDistributed", .convert = TimeDistributed}};
 }
 

@@ -28,8 +28,17 @@ absl::StatusOr<int32_t> Flatten(LayerContext& c) {
 }
 
 absl::StatusOr<int32_t> Reshape(LayerContext& c) {
-  const std::vector<int32_t> target = c.config.List("target_shape", -1, kMaxSize);
+  // keras.ops.reshape says 'newshape', the batch in front.
+  const bool operation = c.config.Has("newshape");
+  std::vector<int32_t> target =
+      c.config.List(operation ? "newshape" : "target_shape", -1, kMaxSize);
   LS_RETURN_IF_ERROR(c.status());
+  if (operation) {
+    if (target.empty() || (target[0] != -1 && target[0] != c.in_shape()[0])) {
+      return Unsupported("a reshape that changes the batch is not supported");
+    }
+    target.erase(target.begin());
+  }
   if (target.size() > 7) return Invalid("its 'target_shape' has too many dimensions");
   Shape shape = {c.in_shape()[0]};
   shape.insert(shape.end(), target.begin(), target.end());
@@ -230,16 +239,19 @@ std::vector<LayerKind> ShapeLayers() {
       {.class_name = "Cropping3D", .convert = Cropping<3>},
       {.class_name = "UpSampling1D", .convert = UpSampling1D},
       {.class_name = "UpSampling2D", .convert = UpSampling2D},
-      {.class_name = "Resizing", .convert = Resizing},
+      {.class_name = "Resizing", .convert = Resizing, .same_in_training = true},
       {.class_name = "RepeatVector", .convert = RepeatVector, .takes_integers = true},
       {.class_name = "Embedding", .convert = Embedding, .takes_integers = true},
   };
   for (const char* name :
        {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
-        "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "RandomFlip",
-        "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast",
-        "RandomBrightness"}) {
+        "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity"}) {
     kinds.push_back({.class_name = name, .convert = Nothing, .takes_integers = true});
+  }
+  for (const char* name : {"RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation",
+                           "RandomContrast", "RandomBrightness"}) {
+    kinds.push_back(
+        {.class_name = name, .convert = Nothing, .takes_integers = true, .same_in_training = true});
   }
   return kinds;
 }

@@ -55,7 +55,7 @@ class ArgumentReader {
       }
       return AddRef((*history)[0], (*history)[1], (*history)[2], name);
     }
-    if (name.empty() && value.is_array() && !IsNumbers(value)) {
+    if (value.is_array() && (name.empty() ? !IsNumbers(value) : HasTensor(value))) {
       for (const Json& item : value) LS_RETURN_IF_ERROR(Read(item, name));
       return absl::OkStatus();
     }
@@ -77,6 +77,10 @@ class ArgumentReader {
       if (!item.is_number()) return false;
     }
     return !value.empty();
+  }
+  // A keyword's list of tensors, such as initial_state=[h, c].
+  static bool HasTensor(const Json& value) {
+    return !value.empty() && StringMember(value[0], "class_name") == "__keras_tensor__";
   }
   static bool IsRefOrConstant(const Json& item) {
     return IsRefList(item) || (item.is_array() && item.size() >= 3 && item[0].is_string() &&

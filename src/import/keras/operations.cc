@@ -65,6 +65,49 @@ absl::StatusOr<int32_t> Two(LayerContext& c) {
   return c.Binary(kOp, values[0], values[1], EnumNameBuiltinOperator(kOp));
 }
 
+absl::StatusOr<int32_t> Transpose(LayerContext& c) {
+  const auto rank = static_cast<int32_t>(c.in_shape().size());
+  std::vector<int32_t> axes;
+  if (c.config.Has("axes")) {
+    axes = c.config.List("axes", -rank, rank - 1);
+    LS_RETURN_IF_ERROR(c.status());
+  } else {
+    for (int32_t d = rank - 1; d >= 0; --d) axes.push_back(d);
+  }
+  std::vector<bool> seen(static_cast<size_t>(rank), false);
+  for (int32_t& axis : axes) {
+    if (axis < 0) axis += rank;
+    seen[static_cast<size_t>(axis)] = true;
+  }
+  if (axes.size() != seen.size() || std::find(seen.begin(), seen.end(), false) != seen.end()) {
+    return Invalid("its 'axes' are no permutation of its input's dimensions");
+  }
+  return c.Transpose(c.input(), axes);
+}
+
+absl::StatusOr<int32_t> ExpandDims(LayerContext& c) {
+  const auto rank = static_cast<int32_t>(c.in_shape().size());
+  std::vector<int32_t> axes = {0};
+  const Json* axis = c.config.Find("axis");
+  if (axis != nullptr && axis->is_array()) {
+    axes = c.config.Ints("axis", 1, -rank - 1, rank);
+  } else {
+    axes[0] = c.config.Int("axis", -rank - 1, rank);
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  Shape shape = c.in_shape();
+  shape.insert(shape.begin() + (axes[0] < 0 ? axes[0] + rank + 1 : axes[0]), 1);
+  return c.Reshape(c.input(), shape, "ExpandDims");
+}
+
+absl::StatusOr<int32_t> Clip(LayerContext& c) {
+  const double low = c.config.Number("x_min"), high = c.config.Number("x_max");
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(const int32_t x, c.Binary(BuiltinOperator_MAXIMUM, c.input(),
+                                                c.Scalar("x_min", low), "Maximum"));
+  return c.Binary(BuiltinOperator_MINIMUM, x, c.Scalar("x_max", high), "Minimum");
+}
+
 constexpr char kRelu[] = "relu", kRelu6[] = "relu6", kSigmoid[] = "sigmoid", kSilu[] = "silu",
                kTanh[] = "tanh", kSoftplus[] = "softplus", kHardSigmoid[] = "hard_sigmoid",
                kHardSilu[] = "hard_silu";
@@ -72,7 +115,10 @@ constexpr char kRelu[] = "relu", kRelu6[] = "relu6", kSigmoid[] = "sigmoid", kSi
 }  // namespace
 
 std::vector<LayerKind> Operations() {
-  return {{.class_name = "Mean", .convert = Reduction<BuiltinOperator_MEAN>},
+  return {{.class_name = "Transpose", .convert = Transpose, .takes_integers = true},
+          {.class_name = "ExpandDims", .convert = ExpandDims, .takes_integers = true},
+          {.class_name = "Clip", .convert = Clip},
+          {.class_name = "Mean", .convert = Reduction<BuiltinOperator_MEAN>},
           {.class_name = "Sum", .convert = Reduction<BuiltinOperator_SUM>},
           {.class_name = "Max", .convert = Reduction<BuiltinOperator_REDUCE_MAX>},
           {.class_name = "Min", .convert = Reduction<BuiltinOperator_REDUCE_MIN>},
