@@ -30,16 +30,26 @@ void AddDeploy(CLI::App* app, CommonFlags*, Action* chosen) {
   sub->add_option("-o,--output", flags->output, "New or empty folder")
       ->required()
       ->type_name("DIR");
-  sub->add_option("--format", flags->request.format, "c-array: the file's bytes for C and C++")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, DeployFormat>{{"c-array", DeployFormat::kCArray}}))
-      ->option_text("c-array");
+  sub->add_option(
+         "--format", flags->request.format,
+         "c-array: the file's bytes for C and C++ (default); tflm: a project for TensorFlow "
+         "Lite Micro with CMake, Arduino and ESP-IDF")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, DeployFormat>{
+          {"c-array", DeployFormat::kCArray}, {"tflm", DeployFormat::kTflm}}))
+      ->option_text("c-array|tflm");
   sub->add_option("--symbol", flags->request.symbol, "The array's name (default g_model)")
       ->type_name("NAME");
+  sub->add_option(
+         "--labels", flags->request.labels,
+         "tflm: text file with one class name a line (default: what the model's file notes)")
+      ->type_name("FILE");
+  sub->add_flag("--allow-float", flags->request.allow_float,
+                "tflm: also models that compute in float");
   sub->footer(
       "Examples:\n"
       "  litesmith deploy model_int8.tflite -o board --format c-array\n"
-      "  litesmith deploy model_int8.tflite -o board --symbol g_digits");
+      "  litesmith deploy model_int8.tflite -o board --symbol g_digits\n"
+      "  litesmith deploy model_int8.tflite -o board --format tflm --labels digits.txt");
 }
 
 }  // namespace litesmith::cli

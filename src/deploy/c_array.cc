@@ -37,15 +37,14 @@ constexpr std::string_view kKeywords[] = {
 
 bool IsWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
-// What a comment may hold: nothing that ends it or the line.
-std::string ForComment(std::string_view text) {
+}  // namespace
+
+std::string CommentText(std::string_view text) {
   std::string out = Printable(text);
   std::replace(out.begin(), out.end(), '\\', '/');
   for (size_t at; (at = out.find("*/")) != std::string::npos;) out.replace(at, 2, "* /");
   return out;
 }
-
-}  // namespace
 
 absl::Status CheckSymbol(std::string_view symbol) {
   const auto no = [&](const char* why) {
@@ -79,12 +78,12 @@ CArray MakeCArray(std::span<const std::byte> bytes, std::string_view symbol,
       "/* A .tflite model, aligned to 16 bytes, and its length in bytes. */\n"
       "extern const unsigned char {}[];\nextern const unsigned int {}_len;\n\n"
       "#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {} */\n",
-      ForComment(about), guard, guard, symbol, symbol, guard);
+      CommentText(about), guard, guard, symbol, symbol, guard);
   // alignas is a keyword in C++ and a macro of <stdalign.h> in C11.
   out.source = fmt::format(
       "/* {} */\n\n#include \"{}\"\n\n#ifndef __cplusplus\n#include <stdalign.h>\n#endif\n\n"
       "alignas(16) const unsigned char {}[] = {{",
-      ForComment(about), header_name, symbol);
+      CommentText(about), header_name, symbol);
   constexpr char kHex[] = "0123456789abcdef";
   constexpr size_t kPerLine = 16;
   out.source.reserve(out.source.size() + bytes.size() * 6 + bytes.size() / kPerLine * 4 + 100);

@@ -16,6 +16,9 @@ namespace litesmith {
 // keyword of either, and none of the names that the languages keep for themselves.
 absl::Status CheckSymbol(std::string_view symbol);
 
+// What a comment may hold: nothing that ends it or the line.
+std::string CommentText(std::string_view text);
+
 struct CArray {
   std::string header;  // declares SYMBOL and SYMBOL_len
   std::string source;  // defines them

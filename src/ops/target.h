@@ -25,6 +25,17 @@ absl::StatusOr<Target> FindTarget(std::string_view name);
 // the user's to register, so they are never an obstacle.
 std::string TargetObstacle(const Subgraph& subgraph, const Node& node, Target target);
 
+// An operator in tflite-micro: the method of MicroMutableOpResolver that registers it, and the
+// bytes that its interpreter keeps for each node, with pointers of 32 and of 64 bits. The larger of
+// its build variants (enums of four bytes, compressed tensors supported).
+struct TflmKernel {
+  const char* add = "";              // "AddConv2D"
+  int params_32 = 0, params_64 = 0;  // the parsed options
+  int data_32 = 0, data_64 = 0;      // the kernel's user data
+};
+// Null where tflite-micro has no such operator. Types and versions: TargetObstacle.
+const TflmKernel* FindTflmKernel(const Node& node);
+
 // An error that lists the nodes of all subgraphs that the target cannot run.
 absl::Status CheckTarget(const Graph& graph, Target target);
 

@@ -6,8 +6,8 @@
 namespace litesmith {
 namespace {
 
-size_t RoundUp(size_t bytes) {
-  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+size_t RoundUp(size_t bytes, size_t alignment) {
+  return (bytes + alignment - 1) / alignment * alignment;
 }
 
 bool LiveTogether(const ArenaBlock& a, const ArenaBlock& b) {
@@ -16,9 +16,10 @@ bool LiveTogether(const ArenaBlock& a, const ArenaBlock& b) {
 
 }  // namespace
 
-size_t PlanArena(std::vector<ArenaBlock>* blocks) {
+size_t PlanArena(std::vector<ArenaBlock>* blocks, size_t alignment, ArenaTies ties) {
   std::vector<size_t> order(blocks->size());
   std::iota(order.begin(), order.end(), size_t{0});
+  if (ties == ArenaTies::kLaterFirst) std::reverse(order.begin(), order.end());
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return (*blocks)[a].bytes > (*blocks)[b].bytes; });
   size_t total = 0;
@@ -26,12 +27,12 @@ size_t PlanArena(std::vector<ArenaBlock>* blocks) {
   for (size_t i : order) {
     ArenaBlock& block = (*blocks)[i];
     if (block.bytes == 0) continue;
-    const size_t wanted = RoundUp(block.bytes);
+    const size_t wanted = RoundUp(block.bytes, alignment);
     size_t offset = 0;
     for (const ArenaBlock* other : placed) {
       if (!LiveTogether(block, *other)) continue;
       if (other->offset >= offset + wanted) break;
-      offset = std::max(offset, other->offset + RoundUp(other->bytes));
+      offset = std::max(offset, other->offset + RoundUp(other->bytes, alignment));
     }
     block.offset = offset;
     total = std::max(total, offset + wanted);

@@ -14,13 +14,18 @@ struct ArenaBlock {
   size_t offset = 0;  // the answer
 };
 
-// Every offset is a multiple of this: a cache line, and the widest vector.
+// Every offset of an executor is a multiple of this: a cache line, and the widest vector.
 inline constexpr size_t kArenaAlignment = 64;
 
-// Sets the offsets so that blocks needed at the same time do not overlap, largest first, each in
-// the lowest gap that fits (Pisarchyk and Lee 2020, arXiv:2001.03288, "greedy by size"). Returns
-// the arena's size.
-size_t PlanArena(std::vector<ArenaBlock>* blocks);
+// Which of two blocks of one size is placed first.
+enum class ArenaTies { kEarlierFirst, kLaterFirst };
+
+// Sets the offsets (multiples of `alignment`) so that blocks needed at the same time do not
+// overlap, largest first, each in the lowest gap that fits (Pisarchyk and Lee 2020,
+// arXiv:2001.03288, "greedy by size"). Returns the arena's size. tflite-micro plans alike, with
+// kLaterFirst.
+size_t PlanArena(std::vector<ArenaBlock>* blocks, size_t alignment = kArenaAlignment,
+                 ArenaTies ties = ArenaTies::kEarlierFirst);
 
 }  // namespace litesmith
 

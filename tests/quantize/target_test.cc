@@ -34,7 +34,7 @@ TEST(Targets, TypesAndVersions) {
   } cases[] = {
       {schema::BuiltinOperator_RELU, schema::TensorType_INT8, 2, true, true},
       {schema::BuiltinOperator_RELU, schema::TensorType_INT16, 3, true, true},
-      {schema::BuiltinOperator_RELU, schema::TensorType_INT16, 99, false, true},
+      {schema::BuiltinOperator_RELU, schema::TensorType_INT16, 99, false, false},
       {schema::BuiltinOperator_RELU, schema::TensorType_INT64, 1, false, false},
       {schema::BuiltinOperator_EXP, schema::TensorType_INT8, 2, true, false},
       {schema::BuiltinOperator_EXP, schema::TensorType_FLOAT32, 1, true, true},
