@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "kernels/gemm_f32.h"
 
@@ -137,6 +138,13 @@ void ConvF32(const ConvGeometry& g, const float* input, const float* packed,
   a.row_stride = static_cast<ptrdiff_t>(images.width) * g.in_c * g.stride_h;
   a.image_stride = static_cast<ptrdiff_t>(images.height * images.width) * g.in_c;
   const size_t positions = a.width * a.height;
+  // Where nothing lies between the rows (pointwise filters), all positions are one row.
+  const auto width = static_cast<ptrdiff_t>(a.width), height = static_cast<ptrdiff_t>(a.height);
+  if (a.row_stride == width * a.step && a.image_stride == height * a.row_stride) {
+    a.width = std::numeric_limits<size_t>::max();
+    a.height = 1;
+  }
+  if (a.num_taps == 1) a.taps = nullptr;
   const auto batches = static_cast<size_t>(g.batches);
   for (size_t first = 0; first < batches; first += images.per_pass) {
     const size_t count = std::min(images.per_pass, batches - first);

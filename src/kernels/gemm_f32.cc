@@ -38,6 +38,7 @@ constexpr size_t kDepthBlock = 256;
 struct Tile {
   const float* rows[kRows];
   const float* columns[kVectors];
+  const float* ahead;  // the columns to fetch into the cache meanwhile; of packed ones
   size_t k_stride;
   const ptrdiff_t* taps;
   size_t num_taps, run;
@@ -126,9 +127,13 @@ void RunTile(const Tile& t) {
 #pragma GCC unroll 16
   for (size_t v = 0; v < kN; ++v) columns[v] = t.columns[v];
   size_t at_b = 0;
+  [[maybe_unused]] const float* ahead = t.ahead;
   for (size_t tap = 0; tap < t.num_taps; ++tap) {
     ptrdiff_t at = (t.taps != nullptr ? t.taps[tap] : 0) + t.k_offset;
     for (size_t r = 0; r < t.run; ++r) {
+      if constexpr (kForm == Form::kPacked) {
+        __builtin_prefetch(ahead + at_b, 0, 2);
+      }
       V b[kN];
 #pragma GCC unroll 16
       for (size_t v = 0; v < kN; ++v) {
@@ -249,17 +254,32 @@ struct RowCursor {
     y = rest % left.height;
     image = left.data + static_cast<ptrdiff_t>(rest / left.height) * left.image_stride;
   }
-  const float* Next() {
-    const float* row =
-        image + static_cast<ptrdiff_t>(y) * a->row_stride + static_cast<ptrdiff_t>(x) * a->step;
-    if (++x == a->width) {
-      x = 0;
-      if (++y == a->height) {
-        y = 0;
-        image += a->image_stride;
-      }
-    }
+  // The next row where all of the next `count` are a->step apart; else null.
+  const float* Straight(size_t count) {
+    if (count > a->width - x) return nullptr;
+    const float* row = Row();
+    x += count;
+    Wrap();
     return row;
+  }
+  const float* Next() {
+    const float* row = Row();
+    ++x;
+    Wrap();
+    return row;
+  }
+
+ private:
+  const float* Row() const {
+    return image + static_cast<ptrdiff_t>(y) * a->row_stride + static_cast<ptrdiff_t>(x) * a->step;
+  }
+  void Wrap() {
+    if (x < a->width) return;
+    x = 0;
+    if (++y == a->height) {
+      y = 0;
+      image += a->image_stride;
+    }
   }
 };
 
@@ -268,6 +288,7 @@ struct Block {
   const GemmRight* b;
   const GemmResult* c;
   size_t m_begin, m_end, n_begin, n_end;
+  size_t n;  // all columns of C
 };
 
 // A tile of few rows waits for each sum's last addition, so the last two share theirs.
@@ -333,6 +354,12 @@ void RunVectorOf(size_t vectors, const float* a, size_t depth, const GemmRight& 
 
 // The next kRows rows to `t`; true where as many again follow, all `delta` floats behind them.
 bool FindTwins(RowCursor* cursor, Tile* t, ptrdiff_t* delta) {
+  if (const float* row = cursor->Straight(2 * kRows)) {
+    const ptrdiff_t step = cursor->a->step;
+    for (size_t i = 0; i < kRows; ++i) t->rows[i] = row + static_cast<ptrdiff_t>(i) * step;
+    *delta = static_cast<ptrdiff_t>(kRows) * step;
+    return true;
+  }
   for (size_t i = 0; i < kRows; ++i) t->rows[i] = cursor->Next();
   bool regular = true;
   for (size_t i = 0; i < kRows; ++i) {
@@ -341,6 +368,15 @@ bool FindTwins(RowCursor* cursor, Tile* t, ptrdiff_t* delta) {
     regular = regular && step == *delta;
   }
   return regular;
+}
+
+void FindRows(RowCursor* cursor, size_t rows, Tile* t) {
+  if (const float* row = cursor->Straight(rows)) {
+    const ptrdiff_t step = cursor->a->step;
+    for (size_t i = 0; i < rows; ++i) t->rows[i] = row + static_cast<ptrdiff_t>(i) * step;
+    return;
+  }
+  for (size_t i = 0; i < rows; ++i) t->rows[i] = cursor->Next();
 }
 
 // One block of C for one range of k: `taps` of them from first_tap, elements [r_begin, r_begin +
@@ -365,6 +401,8 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
   t.high = block.c->high;
   t.clamp = last && (t.low > -std::numeric_limits<float>::infinity() ||
                      t.high < std::numeric_limits<float>::infinity());
+  constexpr size_t kLeastPanels = 1;
+  const size_t panels = std::max(kLeastPanels, kVectors * lanes / kGemmPanel);  // of a tile
   for (size_t n = block.n_begin; n < block.n_end; n += kVectors * lanes) {
     const size_t columns = std::min(kVectors * lanes, block.n_end - n);
     const size_t vectors = (columns + lanes - 1) / lanes;
@@ -393,7 +431,12 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
         }
       }
       rows = RowsOfTile(block.m_end - m);
-      for (size_t i = 0; i < rows; ++i) t.rows[i] = cursor.Next();
+      FindRows(&cursor, rows, &t);
+      // The first tiles fetch a panel each of those that come next, because weights seldom are in
+      // the nearer caches; never beyond the last (addresses without memory cost more than a miss).
+      const size_t panel = (n + kVectors * lanes) / kGemmPanel + (m - block.m_begin) / kRows;
+      const bool more = m < block.m_begin + panels * kRows && panel * kGemmPanel < block.n;
+      t.ahead = more ? b.data + panel * b.panel_stride + k_begin * b.k_stride : t.columns[0];
       t.c = block.c->data + m * block.c->stride + n;
       tiles.run[rows - 1][vectors - 1][static_cast<size_t>(form)](t);
     }
@@ -401,19 +444,19 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
 }
 
 void RunBlock(const GemmLeft& a, const GemmRight& b, const GemmResult& c, size_t m_begin,
-              size_t m_end, size_t n_begin, size_t n_end) {
+              size_t m_end, size_t n_begin, size_t n_end, size_t n) {
   const bool plain = a.taps == nullptr && a.k_step == 1 && b.packed && !c.accumulate;
   if (m_begin == 0 && m_end == 1 && plain) {
     const size_t lanes = hn::Lanes(D());
-    for (size_t n = n_begin; n < n_end; n += kVectorSums * lanes) {
-      const size_t columns = std::min(kVectorSums * lanes, n_end - n);
+    for (size_t at = n_begin; at < n_end; at += kVectorSums * lanes) {
+      const size_t columns = std::min(kVectorSums * lanes, n_end - at);
       const size_t vectors = (columns + lanes - 1) / lanes;
-      RunVectorOf<kVectorSums>(vectors, a.data, a.depth(), b, c, n,
+      RunVectorOf<kVectorSums>(vectors, a.data, a.depth(), b, c, at,
                                columns - (vectors - 1) * lanes);
     }
     return;
   }
-  const Block block{&a, &b, &c, m_begin, m_end, n_begin, n_end};
+  const Block block{&a, &b, &c, m_begin, m_end, n_begin, n_end, n};
   if (a.depth() == 0 || a.run > kDepthBlock) {
     for (size_t tap = 0; tap < a.num_taps; ++tap) {
       size_t r = 0;
@@ -483,7 +526,8 @@ void GemmF32(size_t m, size_t n, const GemmLeft& a, const GemmRight& b, const Ge
     for (size_t i = begin; i < end; ++i) {
       const size_t row = i % row_blocks * kBlockRows;
       const size_t column = i / row_blocks * kBlockColumns;
-      run(a, b, c, row, std::min(row + kBlockRows, m), column, std::min(column + kBlockColumns, n));
+      run(a, b, c, row, std::min(row + kBlockRows, m), column, std::min(column + kBlockColumns, n),
+          n);
     }
   };
   const bool serial = m * n * a.depth() < kSerialWork;

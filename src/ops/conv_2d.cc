@@ -10,6 +10,7 @@
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "kernels/winograd_f32.h"
 #include "ops/fast_depthwise.h"
 #include "ops/fast_integer.h"
 #include "ops/gradient.h"
@@ -151,6 +152,22 @@ Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
     const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
                             false};
     ConvF32(s->g, args.in<float>(0), panels, out, args.scratch, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// 3x3 filters through fewer products.
+Kernel WinogradKernel(std::shared_ptr<const State> s, const float* weights) {
+  auto packed = std::make_shared<AlignedVector<float>>();
+  packed->resize(WinogradF32PackedFloats(s->g));
+  PackWinogradF32(s->g, weights, packed->data());
+  Kernel kernel;
+  kernel.scratch_bytes = WinogradF32ScratchBytes(s->g);
+  kernel.run = [s, packed](const RunArgs& args) {
+    const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
+                            false};
+    WinogradF32(s->g, args.in<float>(0), packed->data(), out, args.scratch, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -352,6 +369,9 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.g.out_c, {schema::TensorType_FLOAT32}));
     auto state = std::make_shared<const State>(std::move(s));
     if (args.mode == KernelMode::kBest && state->kind == Kind::kFull && ConvF32Fits(state->g)) {
+      if (args.in(1).data != nullptr && WinogradF32Fits(state->g)) {
+        return WinogradKernel(state, args.in(1).As<float>());
+      }
       return PackedFloatKernel(state, args.in(1).As<float>());
     }
     return FloatKernel(state);
