@@ -9,6 +9,7 @@
 #include "api/process.h"
 #include "api/state.h"
 #include "evaluate/evaluate.h"
+#include "passes/passes.h"
 
 namespace litesmith {
 namespace {
@@ -55,7 +56,10 @@ std::vector<std::string> Advice(const std::vector<BenchmarkRow>& rows,
 
 absl::StatusOr<Latency> Measure(const Model& model, const BenchmarkRequest& request,
                                 const Context& context, ModelProfile* profile) {
-  LS_ASSIGN_OR_RETURN(const auto graph, ModelAccess::GraphOf(model));
+  LS_ASSIGN_OR_RETURN(auto graph, ModelAccess::GraphOf(model));
+  if (request.kernels == KernelMode::kBest) {
+    LS_ASSIGN_OR_RETURN(graph, FuseForRunning(std::move(graph)));
+  }
   if (request.num_runs < 1 || request.warmup_runs < 0) {
     return Invalid("--num-runs is {} and --warmup-runs {}; at least 1 and 0 are needed",
                    request.num_runs, request.warmup_runs);

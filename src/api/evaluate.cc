@@ -5,6 +5,7 @@
 
 #include "api/state.h"
 #include "litesmith/evaluate.h"
+#include "passes/passes.h"
 
 namespace litesmith {
 
@@ -30,7 +31,11 @@ absl::StatusOr<EvaluateResult> Evaluate(const Model& model, const EvaluateReques
   LS_ASSIGN_OR_RETURN(const auto data,
                       OpenSource(request.data, *graph, DataUse::kEvaluation, context));
   const EvaluateOptions options{request.metric, request.kernels, request.arithmetic};
-  LS_ASSIGN_OR_RETURN_IN(const EvaluateResult result, Evaluate(graph, data.get(), options, context),
+  std::shared_ptr<const Graph> runs = graph;
+  if (request.kernels == KernelMode::kBest) {
+    LS_ASSIGN_OR_RETURN(runs, FuseForRunning(graph));
+  }
+  LS_ASSIGN_OR_RETURN_IN(const EvaluateResult result, Evaluate(runs, data.get(), options, context),
                          model.path());
   return result;
 }

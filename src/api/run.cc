@@ -9,6 +9,7 @@
 #include "data/open.h"
 #include "evaluate/evaluate.h"
 #include "litesmith/files.h"
+#include "passes/passes.h"
 #include "runtime/executor.h"
 
 namespace litesmith {
@@ -186,6 +187,9 @@ Session::~Session() = default;
 absl::StatusOr<Session> Session::Create(const Model& model, const RunRequest& request,
                                         const Context& context) {
   LS_ASSIGN_OR_RETURN(auto graph, ModelAccess::GraphOf(model));
+  if (request.kernels == KernelMode::kBest) {
+    LS_ASSIGN_OR_RETURN(graph, FuseForRunning(std::move(graph)));
+  }
   auto state = std::make_unique<State>();
   state->graph = std::move(graph);
   state->path = model.path();

@@ -1,6 +1,8 @@
 #ifndef LITESMITH_PASSES_PASSES_H_
 #define LITESMITH_PASSES_PASSES_H_
 
+#include <memory>
+
 #include "base/status.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
@@ -42,6 +44,11 @@ absl::StatusOr<bool> RemoveDeadCode(Graph* graph);
 // that follows. Not one of Optimise's. Errors name an input whose batch is fixed already, and the
 // node that cannot take the size.
 absl::Status FixBatchSize(Graph* graph, int64_t batch_size);
+
+// What the float nodes of a file leave apart, for running it with the fastest kernels: FusePadding,
+// FoldBatchNorm and FuseActivations until nothing changes. Returns the graph itself where there is
+// nothing to fuse; tensors keep their numbers, integer nodes their bits.
+absl::StatusOr<std::shared_ptr<const Graph>> FuseForRunning(std::shared_ptr<const Graph> graph);
 
 // All of them until nothing changes.
 absl::Status Optimise(Graph* graph, const Context& context, bool unpack_weights = false);

@@ -274,6 +274,60 @@ TEST(FusePadding, LeavesPaddingThatSameWouldPlaceElsewhere) {
   EXPECT_FALSE(changed);
 }
 
+// ---- FuseForRunning
+// --------------------------------------------------------------------------------
+
+// PAD, convolution, MUL, ADD and RELU6, each of its own.
+GraphBuilder Unfused() {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 6, 6, 1});
+  const int32_t pad = b.Op(schema::BuiltinOperator_PAD, "pad",
+                           {x, b.Ints("p", {4, 2}, {0, 0, 1, 1, 1, 1, 0, 0})}, {1, 8, 8, 1});
+  const int32_t conv = b.Op(kConv, "conv", {pad, b.Ramp("w", {2, 3, 3, 1}, -0.5f, 0.1f)},
+                            {1, 6, 6, 2}, ConvOptions(schema::Padding_VALID, 1));
+  const int32_t scaled =
+      b.Op(kMul, "scaled", {conv, b.Floats("gamma", {2}, {2.0f, -0.5f})}, {1, 6, 6, 2});
+  const int32_t moved =
+      b.Op(kAdd, "moved", {scaled, b.Floats("beta", {2}, {0.25f, 1.0f})}, {1, 6, 6, 2});
+  b.Output(b.Op(kRelu6, "act", {moved}, {1, 6, 6, 2}));
+  return b;
+}
+
+TEST(FuseForRunning, OneNodeRemainsAndTheResultStays) {
+  GraphBuilder b = Unfused();
+  const auto graph = std::make_shared<const Graph>(b.graph());
+  ASSERT_OK_AND_ASSIGN(const auto fused, FuseForRunning(graph));
+  EXPECT_EQ(Operators(*fused), (std::vector<BuiltinOperator>{kConv}));
+  EXPECT_EQ(graph->main().nodes.size(), 5u);
+  EXPECT_EQ(fused->main().outputs, graph->main().outputs);
+  ExpectSameResult(*graph, *fused);
+  ASSERT_OK_AND_ASSIGN(const auto again, FuseForRunning(fused));
+  EXPECT_EQ(again, fused);
+}
+
+// What is read between two nodes, by the caller or by another node, keeps them apart.
+TEST(FuseForRunning, LeavesWhatIsReadInBetween) {
+  for (size_t between = 0; between < 4; ++between) {
+    SCOPED_TRACE(between);
+    for (const bool by_a_node : {false, true}) {
+      GraphBuilder b = Unfused();
+      const int32_t read = b.graph().main().nodes[between].outputs[0];
+      const Shape shape = b.graph().main().tensors[static_cast<size_t>(read)].shape;
+      b.Output(by_a_node ? b.Op(kMul, "square", {read, read}, shape) : read);
+      const auto graph = std::make_shared<const Graph>(b.graph());
+      ASSERT_OK_AND_ASSIGN(const auto fused, FuseForRunning(graph));
+      const auto made = [&] {
+        for (const Node& node : fused->main().nodes) {
+          if (node.output(0) == read) return true;
+        }
+        return false;
+      };
+      EXPECT_TRUE(made());
+      ExpectSameResult(*graph, *fused);
+    }
+  }
+}
+
 // ---- SimplifyReshapes
 // --------------------------------------------------------------------------------
 
