@@ -188,6 +188,7 @@ absl::StatusOr<std::vector<Choice>> ChooseTreatments(const Graph& graph,
     const RecipeEntry& entry = entries[static_cast<size_t>(matched[n])];
     out[n].treatment = entry.treatment;
     out[n].min_weight_elements = entry.min_weight_elements;
+    out[n].weight_bits = entry.weight_bits;
     if (entry.treatment == Treatment::kFloat) {
       out[n].why = fmt::format("'{}' keeps it float", Printable(entry.regex));
     }

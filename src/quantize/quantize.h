@@ -51,6 +51,7 @@ struct RecipeEntry {
   std::string operation = "*";
   Treatment treatment = Treatment::kFloat;
   int64_t min_weight_elements = 0;  // dynamic: smaller weights stay float
+  int weight_bits = 8;              // 4, with kInt8: see Recipe
 };
 
 // Weights with fewer elements stay float in the dynamic recipe, as in TFLite.

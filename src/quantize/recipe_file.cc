@@ -2,20 +2,22 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <utility>
 
+#include "base/regex.h"
 #include "ops/op.h"
 #include "quantize/rules.h"
 
 namespace litesmith {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+// Keeps the order of members, but looks for each among all others: for writing only.
+using OrderedJson = nlohmann::ordered_json;
 
+constexpr size_t kLongestText = size_t{4} << 20;
 constexpr size_t kMostEntries = 10000;
 constexpr size_t kLongestRegex = 1000;
-// std::regex recurses per character of what it searches.
 constexpr size_t kLongestScope = 2000;
 
 constexpr char kUniform[] = "min_max_uniform_quantize";
@@ -53,7 +55,17 @@ absl::Status CheckTensorConfig(const Json& config, const char* which, int64_t bi
   return absl::OkStatus();
 }
 
-absl::StatusOr<Treatment> TreatmentOf(const Json& config) {
+// `activation_bits` is 0 where they stay float.
+absl::Status CheckWeightBits(int64_t weight_bits, int64_t activation_bits) {
+  if (weight_bits == 8 || activation_bits == 8) return absl::OkStatus();
+  return Unsupported(
+      "weights of {} bits go with activations of 8 bits only; give an activation_tensor_config of "
+      "8 bits, or take weights of 8 bits",
+      weight_bits);
+}
+
+// Sets treatment and weight_bits.
+absl::Status ReadTreatment(const Json& config, RecipeEntry* entry) {
   const Json none = Json::object();
   const auto object = [&](const char* key) -> absl::StatusOr<const Json*> {
     const auto found = config.find(key);
@@ -68,23 +80,30 @@ absl::StatusOr<Treatment> TreatmentOf(const Json& config) {
   LS_ASSIGN_OR_RETURN(const bool explicit_dequantize,
                       Member<bool>(config, "explicit_dequantize", false));
   LS_ASSIGN_OR_RETURN(const int64_t weight_bits, Member<int64_t>(*weights, "num_bits", 8));
-  if (weight_bits != 8)
-    return Unsupported("weights of {} bits are not supported; take 8", weight_bits);
-  LS_RETURN_IF_ERROR(CheckTensorConfig(*weights, "weights", 8, true, "CHANNELWISE", "INT"));
+  if (weight_bits != 8 && weight_bits != 4)
+    return Unsupported("weights of {} bits are not supported; take 8 or 4", weight_bits);
+  LS_RETURN_IF_ERROR(
+      CheckTensorConfig(*weights, "weights", weight_bits, true, "CHANNELWISE", "INT"));
   if (precision != "INTEGER" || explicit_dequantize) {
     return Unsupported(
         "weights that are dequantized before a float operator (compute_precision FLOAT, "
         "explicit_dequantize) are not supported; take compute_precision INTEGER, or {}",
         kCasting);
   }
-  if (activations->empty()) return Treatment::kDynamic;
+  if (activations->empty()) {
+    entry->treatment = Treatment::kDynamic;
+    return CheckWeightBits(weight_bits, 0);
+  }
   LS_ASSIGN_OR_RETURN(const int64_t bits, Member<int64_t>(*activations, "num_bits", 8));
   if (bits != 8 && bits != 16) {
     return Unsupported("activations of {} bits are not supported; take 8 or 16", bits);
   }
   LS_RETURN_IF_ERROR(
       CheckTensorConfig(*activations, "activations", bits, bits == 16, "TENSORWISE", "INT"));
-  return bits == 8 ? Treatment::kInt8 : Treatment::kInt16x8;
+  LS_RETURN_IF_ERROR(CheckWeightBits(weight_bits, bits));
+  entry->treatment = bits == 8 ? Treatment::kInt8 : Treatment::kInt16x8;
+  entry->weight_bits = static_cast<int>(weight_bits);
+  return absl::OkStatus();
 }
 
 // The quantizer's names of operators that TFLite calls otherwise.
@@ -111,16 +130,15 @@ absl::Status CheckOperation(const std::string& name) {
   return Invalid("there is no operation '{}'", Printable(name));
 }
 
-absl::StatusOr<std::regex> Compile(const std::string& pattern) {
+absl::StatusOr<Regex> Compile(const std::string& pattern) {
   if (pattern.size() > kLongestRegex) {
     return Invalid("the regular expression has {} characters; {} are possible", pattern.size(),
                    kLongestRegex);
   }
-  try {
-    return std::regex(pattern, std::regex::ECMAScript);
-  } catch (const std::regex_error& error) {
-    return Invalid("'{}' is no regular expression: {}", Printable(pattern), error.what());
-  }
+  absl::StatusOr<Regex> regex = Regex::Compile(pattern);
+  if (regex.ok()) return regex;
+  return Annotate(regex.status(), fmt::format("'{}' is no regular expression that can be used",
+                                              Printable(pattern)));
 }
 
 absl::StatusOr<RecipeEntry> ParseEntry(const Json& json) {
@@ -145,25 +163,25 @@ absl::StatusOr<RecipeEntry> ParseEntry(const Json& json) {
     return Unsupported("the algorithm '{}' is not supported; take {}, {} or {}",
                        Printable(algorithm), kUniform, kCasting, kNoQuantize);
   }
-  LS_ASSIGN_OR_RETURN(out.treatment, TreatmentOf(*config));
+  LS_RETURN_IF_ERROR(ReadTreatment(*config, &out));
   LS_ASSIGN_OR_RETURN(out.min_weight_elements, Member<int64_t>(*config, "min_weight_elements", 0));
   return out;
 }
 
-Json TensorConfig(int bits, bool symmetric, const char* granularity, const char* dtype) {
-  return Json{
+OrderedJson TensorConfig(int bits, bool symmetric, const char* granularity, const char* dtype) {
+  return OrderedJson{
       {"num_bits", bits}, {"symmetric", symmetric}, {"granularity", granularity}, {"dtype", dtype}};
 }
 
-Json EntryJson(const RecipeEntry& entry) {
-  Json out;
+OrderedJson EntryJson(const RecipeEntry& entry) {
+  OrderedJson out;
   out["regex"] = entry.regex;
   out["operation"] = OperationOf(entry.operation);
   const Treatment treatment = entry.treatment;
   out["algorithm_key"] = treatment == Treatment::kFloat     ? kNoQuantize
                          : treatment == Treatment::kFloat16 ? kCasting
                                                             : kUniform;
-  Json config = Json::object();
+  OrderedJson config = OrderedJson::object();
   if (treatment == Treatment::kInt8) {
     config["activation_tensor_config"] = TensorConfig(8, false, "TENSORWISE", "INT");
   } else if (treatment == Treatment::kInt16x8) {
@@ -172,7 +190,7 @@ Json EntryJson(const RecipeEntry& entry) {
   if (treatment == Treatment::kFloat16) {
     config["weight_tensor_config"] = TensorConfig(16, true, "TENSORWISE", "FLOAT");
   } else if (treatment != Treatment::kFloat) {
-    config["weight_tensor_config"] = TensorConfig(8, true, "CHANNELWISE", "INT");
+    config["weight_tensor_config"] = TensorConfig(entry.weight_bits, true, "CHANNELWISE", "INT");
   }
   const bool real = treatment == Treatment::kFloat || treatment == Treatment::kFloat16;
   config["compute_precision"] = real ? "FLOAT" : "INTEGER";
@@ -231,6 +249,10 @@ bool Applies(const RecipeEntry& entry, const Node& node) {
 }  // namespace
 
 absl::StatusOr<std::vector<RecipeEntry>> ParseRecipe(std::string_view json) {
+  if (json.size() > kLongestText) {
+    return Invalid("a recipe has at most {} MB; this one has {} bytes", kLongestText >> 20,
+                   json.size());
+  }
   const Json parsed = Json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded() || !parsed.is_array()) {
     return Invalid(
@@ -254,9 +276,9 @@ absl::StatusOr<std::vector<RecipeEntry>> ParseRecipe(std::string_view json) {
 }
 
 std::string RecipeText(const std::vector<RecipeEntry>& entries) {
-  Json out = Json::array();
+  OrderedJson out = OrderedJson::array();
   for (const RecipeEntry& entry : entries) out.push_back(EntryJson(entry));
-  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 absl::StatusOr<Recipe> LeadingRecipe(const std::vector<RecipeEntry>& entries) {
@@ -270,7 +292,12 @@ absl::StatusOr<Recipe> LeadingRecipe(const std::vector<RecipeEntry>& entries) {
         "the recipe mixes activations of 8 and of 16 bits; one of them can be mixed with dynamic, "
         "float16 and float");
   }
-  if (int8) return FindRecipe("int8");
+  if (int8) {
+    const bool int4 = std::all_of(entries.begin(), entries.end(), [](const RecipeEntry& e) {
+      return e.treatment != Treatment::kInt8 || e.weight_bits == 4;
+    });
+    return FindRecipe(int4 ? "int8w4" : "int8");
+  }
   if (int16) return FindRecipe("int16x8");
   if (has(Treatment::kDynamic)) return FindRecipe("dynamic");
   if (has(Treatment::kFloat16)) return FindRecipe("float16");
@@ -278,15 +305,17 @@ absl::StatusOr<Recipe> LeadingRecipe(const std::vector<RecipeEntry>& entries) {
 }
 
 absl::StatusOr<std::vector<int32_t>> MatchEntries(const Graph& graph,
-                                                  const std::vector<RecipeEntry>& entries) {
-  std::vector<std::regex> compiled;
+                                                  const std::vector<RecipeEntry>& entries,
+                                                  uint64_t max_steps) {
+  std::vector<Regex> compiled;
   for (const RecipeEntry& entry : entries) {
-    LS_ASSIGN_OR_RETURN(std::regex regex, Compile(entry.regex));
+    LS_ASSIGN_OR_RETURN(Regex regex, Compile(entry.regex));
     compiled.push_back(std::move(regex));
   }
   const std::vector<size_t> order = Order(entries);
   const Subgraph& subgraph = graph.main();
   std::vector<int32_t> out(subgraph.nodes.size(), -1);
+  uint64_t steps = max_steps;
   for (size_t n = 0; n < out.size(); ++n) {
     const Node& node = subgraph.nodes[n];
     const std::vector<std::string> scopes = Scopes(subgraph, node);
@@ -296,14 +325,15 @@ absl::StatusOr<std::vector<int32_t>> MatchEntries(const Graph& graph,
       const bool named = entry.operation == "*" || entry.operation == name ||
                          (entry.operation == "CUSTOM" && node.op == schema::BuiltinOperator_CUSTOM);
       if (!named || !Applies(entry, node)) continue;
-      try {
-        const bool found = std::any_of(scopes.begin(), scopes.end(), [&](const std::string& s) {
-          return std::regex_search(s, compiled[*e]);
-        });
-        if (found) out[n] = static_cast<int32_t>(*e);
-      } catch (const std::regex_error& error) {
-        return Invalid("the regular expression '{}' is too complex: {}", Printable(entry.regex),
-                       error.what());
+      const bool found = std::any_of(scopes.begin(), scopes.end(), [&](const std::string& s) {
+        return compiled[*e].Search(s, &steps);
+      });
+      if (found) out[n] = static_cast<int32_t>(*e);
+      if (steps == 0) {
+        return Invalid(
+            "the recipe's regular expressions take too long on this model (at '{}'); use fewer, "
+            "or simpler ones",
+            Printable(entry.regex));
       }
     }
   }
@@ -325,6 +355,7 @@ std::vector<RecipeEntry> EntriesOf(const QuantizeOptions& options) {
         break;
       case RecipeKind::kInt8:
         all.treatment = Treatment::kInt8;
+        all.weight_bits = options.recipe.weight_bits;
         break;
       case RecipeKind::kInt16x8:
         all.treatment = Treatment::kInt16x8;

@@ -32,9 +32,12 @@ absl::StatusOr<Recipe> LeadingRecipe(const std::vector<RecipeEntry>& entries);
 
 // The entry that counts for each node of the main subgraph, -1: none. `entries` with one entry for
 // "every node" and, behind it, those of QuantizeOptions::keep_float, where the recipe is a plain
-// one. Errors name a regex that is none, or that is too long.
+// one. Errors name a regex that is none, that is too long, or with which the search through all
+// names would take more than `max_steps` (see Regex::Search).
+inline constexpr uint64_t kMostRecipeSteps = 500'000'000;  // some seconds
 absl::StatusOr<std::vector<int32_t>> MatchEntries(const Graph& graph,
-                                                  const std::vector<RecipeEntry>& entries);
+                                                  const std::vector<RecipeEntry>& entries,
+                                                  uint64_t max_steps = kMostRecipeSteps);
 
 // The entries of a request: its own, or those of its plain recipe; then what it keeps float.
 std::vector<RecipeEntry> EntriesOf(const QuantizeOptions& options);

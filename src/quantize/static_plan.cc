@@ -252,13 +252,15 @@ class StaticPlanner {
     plan.why += ", learnt scale";
   }
 
-  // Int4 where the recipe wants it and every node that reads them can.
+  // Int4 where every node that reads them is to have it and can.
   TensorType WeightType(int32_t t) const {
-    if (options_.recipe.weight_bits != 4) return schema::TensorType_INT8;
     for (int32_t n : uses_.consumers[static_cast<size_t>(t)]) {
-      if (!integer_[static_cast<size_t>(n)]) continue;
-      const bool takes = TakesInt4Weights(*FindOp(subgraph_.nodes[static_cast<size_t>(n)]));
-      if (!takes) return schema::TensorType_INT8;
+      const auto node = static_cast<size_t>(n);
+      if (!integer_[node]) continue;
+      const bool wanted = choices_[node].weight_bits == 4;
+      if (!wanted || !TakesInt4Weights(*FindOp(subgraph_.nodes[node]))) {
+        return schema::TensorType_INT8;
+      }
     }
     return schema::TensorType_INT4;
   }

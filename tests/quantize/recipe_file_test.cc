@@ -71,6 +71,9 @@ TEST(RecipeFile, ErrorsNameTheEntry) {
        "entry 2 ('b')"},
       {R"([{"regex": "a"}])", "'op_config'"},
       {R"([{"regex": "a", "op_config": {"weight_tensor_config": {"num_bits": 3}}}])", "3 bits"},
+      {R"([{"regex": "a", "op_config": {"compute_precision": "INTEGER",
+          "weight_tensor_config": {"num_bits": 4, "symmetric": true}}}])",
+       "activations of 8 bits only"},
       {R"([{"regex": "a", "op_config": {"weight_tensor_config": {"num_bits": 8, "symmetric": true,
           "granularity": "BLOCKWISE_32"}}}])",
        "BLOCKWISE_32"},
@@ -99,7 +102,7 @@ GraphBuilder Chain() {
   return b;
 }
 
-std::vector<NodeMode> Modes(const Graph& graph, const QuantizeOptions& options) {
+Plan PlanOf(const Graph& graph, const QuantizeOptions& options) {
   MemoryDataset data;
   std::vector<float> values(32);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) / 16.0f - 1.0f;
@@ -110,12 +113,56 @@ std::vector<NodeMode> Modes(const Graph& graph, const QuantizeOptions& options) 
   EXPECT_OK(ranges);
   auto plan = MakePlan(*prepared, &*ranges, options, Context{});
   EXPECT_OK(plan);
-  std::vector<NodeMode> out;
-  for (const NodePlan& node : plan->nodes) out.push_back(node.mode);
   auto applied = ApplyPlan(*prepared, *plan);
   EXPECT_OK(applied);
   EXPECT_OK(Verify(*applied));
+  return *plan;
+}
+
+std::vector<NodeMode> Modes(const Graph& graph, const QuantizeOptions& options) {
+  std::vector<NodeMode> out;
+  for (const NodePlan& node : PlanOf(graph, options).nodes) out.push_back(node.mode);
   return out;
+}
+
+TEST(MixedRecipes, Int4WeightsLayerByLayer) {
+  GraphBuilder b = Chain();
+  QuantizeOptions options;
+  options.entries = {Entry(".*", "*", Treatment::kInt8), Entry("second", "*", Treatment::kInt8)};
+  options.entries[1].weight_bits = 4;
+  ASSERT_OK_AND_ASSIGN(options.entries, ParseRecipe(RecipeText(options.entries)));
+  ASSERT_OK_AND_ASSIGN(options.recipe, LeadingRecipe(options.entries));
+  EXPECT_EQ(options.recipe.alias, "int8");
+  const Plan plan = PlanOf(b.graph(), options);
+  const auto weights = [&](size_t n) {
+    return plan.tensors[static_cast<size_t>(b.graph().main().nodes[n].inputs[1])].type;
+  };
+  EXPECT_EQ(weights(0), schema::TensorType_INT8);
+  EXPECT_EQ(weights(1), schema::TensorType_INT4);
+  EXPECT_EQ(weights(2), schema::TensorType_INT8);
+
+  // A plain recipe for int4 is written as one, and comes back.
+  QuantizeOptions plain;
+  plain.recipe = FindRecipe("int8w4").value();
+  ASSERT_OK_AND_ASSIGN(const auto entries, ParseRecipe(RecipeText(EntriesOf(plain))));
+  EXPECT_EQ(entries[0].weight_bits, 4);
+  EXPECT_EQ(LeadingRecipe(entries)->alias, "int8w4");
+}
+
+// Names and expressions are a stranger's: the time that they take is bounded.
+TEST(MixedRecipes, ExpressionsThatTakeTooLongAreRefused) {
+  GraphBuilder b = Chain();
+  b.graph().main().nodes[0].name = std::string(2000, 'x');
+  const std::vector<RecipeEntry> exponential = {Entry("(x+x+)+y", "*", Treatment::kInt8)};
+  EXPECT_OK(MatchEntries(b.graph(), exponential));
+  std::vector<RecipeEntry> many;
+  for (int i = 0; i < 1000; ++i) {
+    many.push_back(Entry("", "*", Treatment::kInt8));
+    many.back().regex = fmt::format("(x?){{900}}(.*){{900}}y{}", i);
+  }
+  const auto refused = MatchEntries(b.graph(), many, /*max_steps=*/10'000'000);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(std::string(Message(refused.status())), HasSubstr("take too long"));
 }
 
 TEST(MixedRecipes, TheLastEntryThatMatchesCounts) {
