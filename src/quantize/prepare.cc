@@ -38,7 +38,8 @@ absl::Status CheckNotQuantized(const Graph& graph, const Recipe& recipe) {
   for (const Tensor& tensor : subgraph.tensors) {
     if (tensor.external_buffer == 0) continue;
     return Unsupported(
-        "the values of '{}' are in another file (external buffers); put them into the model first",
+        "the values of '{}' are in another file (external buffers), which is not read with a model "
+        "from memory; open the model by its path",
         Printable(tensor.label()));
   }
   for (const Node& node : subgraph.nodes) {

@@ -385,6 +385,12 @@ absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,
   std::vector<TensorState> states(subgraph.tensors.size());
   for (size_t t = 0; t < states.size(); ++t) {
     const Tensor& tensor = subgraph.tensors[t];
+    if (tensor.external_buffer != 0 && !tensor.is_constant()) {
+      return Invalid(
+          "the values of '{}' are in another file (external buffers), which is not read with a "
+          "model from memory; open the model by its path",
+          Printable(tensor.label()));
+    }
     states[t].shape = tensor.shape;
     states[t].shape_known = tensor.is_constant() || tensor.is_variable;
     states[t].has_value = tensor.is_constant() && !tensor.is_variable;

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "ir/verify.h"
+#include "tflite/external.h"
 #include "tflite/notes.h"
 #include "tflite/source_names.h"
 #include "tflite/tflite.h"
@@ -63,6 +64,7 @@ class Reader {
   std::shared_ptr<const void> owner_;
   const Context& context_;
   const schema::Model* model_ = nullptr;
+  uint64_t end_ = 0;          // of the flatbuffer
   uint64_t copy_budget_ = 0;  // of bytes that cannot stay where they are
   std::vector<Blob> buffers_;
   std::vector<bool> buffer_read_;
@@ -91,7 +93,9 @@ absl::Status Reader::Check() {
   }
   const uint64_t unpacked =
       std::min<uint64_t>(context_.memory_budget, 32 * uint64_t{prefix} + (uint64_t{1} << 20));
-  return CheckNothingUnknown(model_, unpacked);
+  LS_ASSIGN_OR_RETURN(const uint8_t* end, CheckNothingUnknown(model_, unpacked));
+  end_ = static_cast<uint64_t>(end - reinterpret_cast<const uint8_t*>(bytes_.data()));
+  return absl::OkStatus();
 }
 
 absl::Status Reader::TakeCopy(uint64_t bytes) {
@@ -109,6 +113,12 @@ absl::StatusOr<std::span<const std::byte>> Reader::Outside(uint64_t offset, uint
         "{} bytes at offset {} lie beyond the end of the file ({} bytes); was its download "
         "or copy cut short?",
         size, offset, bytes_.size());
+  }
+  if (offset < end_) {
+    return Invalid(
+        "{} bytes at offset {} overlap the model itself, which takes the first {} bytes of the "
+        "file; the file is damaged",
+        size, offset, end_);
   }
   return bytes_.subspan(static_cast<size_t>(offset), static_cast<size_t>(size));
 }
@@ -338,6 +348,7 @@ absl::StatusOr<Graph> ParseTflite(std::span<const std::byte> bytes,
 absl::StatusOr<Graph> ReadTflite(const std::string& path, const Context& context) {
   LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
   LS_ASSIGN_OR_RETURN_IN(Graph graph, ParseTflite(file->bytes(), file, context), path);
+  LS_RETURN_IF_ERROR_IN(LoadExternalBuffers(path, context, &graph), path);
   return graph;
 }
 

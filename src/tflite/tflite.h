@@ -24,7 +24,8 @@ bool LooksLikeTflite(std::span<const std::byte> bytes);
 absl::StatusOr<Graph> ParseTflite(std::span<const std::byte> bytes,
                                   std::shared_ptr<const void> owner, const Context& context);
 
-// Maps and parses a file; errors name it.
+// Maps and parses a file; errors name it. Constants in other files (external buffers) are mapped from
+// there and belong to the graph like all others; ParseTflite leaves them out.
 absl::StatusOr<Graph> ReadTflite(const std::string& path, const Context& context);
 
 // The bytes of a .tflite file: buffers deduplicated, aligned to 16. REQUIRES: Verify(graph) is OK.

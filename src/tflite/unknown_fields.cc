@@ -1,5 +1,7 @@
 #include "tflite/unknown_fields.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "ir/schema_facts.h"
 
@@ -20,6 +22,8 @@ class Walk {
     // Without a single field a vtable has two entries; a broken one may claim fewer.
     const size_t entries = std::max<size_t>(LoadLE<uint16_t>(vtable) / 2, 2);
     LS_RETURN_IF_ERROR(Take(64 + 16 * facts.fields.size()));
+    Reach(vtable + LoadLE<uint16_t>(vtable));
+    Reach(table + LoadLE<uint16_t>(vtable + 2));
     for (size_t i = 0; i + 2 < entries; ++i) {
       const uint16_t offset = LoadLE<uint16_t>(vtable + 4 + 2 * i);
       if (offset == 0) continue;
@@ -39,7 +43,12 @@ class Walk {
     return CheckUnionsHaveValues(table, vtable, entries - 2, facts);
   }
 
+  // Behind all that was visited.
+  const uint8_t* end() const { return end_; }
+
  private:
+  void Reach(const uint8_t* end) { end_ = std::max(end_, end); }
+
   absl::Status Take(uint64_t bytes) {
     if (bytes > left_) {
       return Invalid(
@@ -77,9 +86,12 @@ class Walk {
       case reflection::Obj:
         return Table(Follow(p), field.table);
       case reflection::String:
-        return Take(LoadLE<uint32_t>(Follow(p)));
+        return Text(Follow(p));
       case reflection::Vector:
-        if (table == buffer_) return absl::OkStatus();
+        if (table == buffer_) {
+          Reach(Follow(p) + 4 + LoadLE<uint32_t>(Follow(p)));
+          return absl::OkStatus();
+        }
         return Vector(Follow(p), field);
       case reflection::Union: {
         LS_RETURN_IF_ERROR(EnumValue(union_type, field.enumeration));
@@ -94,18 +106,25 @@ class Walk {
     }
   }
 
+  absl::Status Text(const uint8_t* text) {
+    const uint32_t size = LoadLE<uint32_t>(text);
+    Reach(text + 4 + size + 1);
+    return Take(size);
+  }
+
   absl::Status Vector(const uint8_t* vector, const FieldFacts& field) {
     const uint32_t count = LoadLE<uint32_t>(vector);
     const uint8_t* elements = vector + 4;
     const size_t size = SchemaScalarSize(field.element);
     LS_RETURN_IF_ERROR(Take(uint64_t{count} * size));
+    Reach(elements + uint64_t{count} * size);
     // The verifier looks at the alignment of the count alone.
     if (reinterpret_cast<uintptr_t>(elements) % size != 0) {
       return Invalid("its elements do not start at a multiple of their size");
     }
     if (field.element == reflection::String) {
       for (uint32_t i = 0; i < count; ++i) {
-        LS_RETURN_IF_ERROR(Take(LoadLE<uint32_t>(Follow(elements + 4 * size_t{i}))));
+        LS_RETURN_IF_ERROR(Text(Follow(elements + 4 * size_t{i})));
       }
       return absl::OkStatus();
     }
@@ -123,13 +142,17 @@ class Walk {
   const SchemaFacts& schema_ = SchemaFacts::Get();
   const int buffer_ = schema_.FindTable("Buffer");
   uint64_t left_;
+  const uint8_t* end_ = nullptr;
 };
 
 }  // namespace
 
-absl::Status CheckNothingUnknown(const schema::Model* model, uint64_t max_unpacked_bytes) {
+absl::StatusOr<const uint8_t*> CheckNothingUnknown(const schema::Model* model,
+                                                   uint64_t max_unpacked_bytes) {
   Walk walk(max_unpacked_bytes);
-  return walk.Table(reinterpret_cast<const uint8_t*>(model), SchemaFacts::Get().FindTable("Model"));
+  LS_RETURN_IF_ERROR(
+      walk.Table(reinterpret_cast<const uint8_t*>(model), SchemaFacts::Get().FindTable("Model")));
+  return walk.end();
 }
 
 }  // namespace litesmith

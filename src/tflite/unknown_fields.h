@@ -13,8 +13,10 @@ namespace litesmith {
 // and refuses the file, naming the place: "subgraphs[0].operators[3].builtin_options: field 7 of
 // table Conv2DOptions …". Also bounds what unpacking will copy: FlatBuffers may share one vector
 // among a million tables. Buffer contents are not counted, they are not copied. REQUIRES: the
-// FlatBuffers verifier accepted the model.
-absl::Status CheckNothingUnknown(const schema::Model* model, uint64_t max_unpacked_bytes);
+// FlatBuffers verifier accepted the model. Returns the end of the flatbuffer: nothing that the
+// model consists of lies there or behind.
+absl::StatusOr<const uint8_t*> CheckNothingUnknown(const schema::Model* model,
+                                                   uint64_t max_unpacked_bytes);
 
 }  // namespace litesmith
 
