@@ -5,6 +5,8 @@
 #include "ops/batch_normalize.h"
 #include "ops/fake_quantize.h"
 #include "ops/op.h"
+#include "ops/target.h"
+#include "quantize/rules.h"
 
 namespace litesmith {
 namespace {
@@ -21,13 +23,39 @@ std::string NameOf(const OpRecord& record) {
                                                      : schema::EnumNameBuiltinOperator(record.op);
 }
 
+std::vector<std::string> ModesOf(const OpRecord& record, Target target) {
+  if (record.op == schema::BuiltinOperator_CUSTOM) return {};
+  return TargetModes(record.op, target);
+}
+
+// "f 8 16 4" keeps the table narrow.
+std::string Short(const std::vector<std::string>& modes) {
+  std::string out;
+  for (const std::string& mode : modes) {
+    const char* name = mode == "float32"   ? "f"
+                       : mode == "int8"    ? "8"
+                       : mode == "int16x8" ? "16"
+                       : mode == "int4"    ? "4"
+                                           : "i";
+    out += fmt::format("{}{}", out.empty() ? "" : " ", name);
+  }
+  return out;
+}
+
+Value ListOf(const std::vector<std::string>& modes) {
+  Value out = Value::List{};
+  for (const std::string& mode : modes) out.Add(mode);
+  return out;
+}
+
 }  // namespace
 
 Report OperatorSupport() {
   Report report;
   TableView table;
   table.columns = {{"operator"}, {"Keras"},   {"TensorFlow"}, {"ONNX"},    {"runs"},
-                   {"float16"},  {"dynamic"}, {"int8"},       {"int16x8"}, {"gradient"}};
+                   {"float16"},  {"dynamic"}, {"int8"},       {"int16x8"}, {"int4"},
+                   {"gradient"}, {"litert"},  {"tflm"}};
   Value list = Value::List{};
   size_t int8 = 0, int16x8 = 0, gradients = 0;
   for (const OpRecord* record : AllOps()) {
@@ -35,11 +63,15 @@ Report OperatorSupport() {
     // Stands in training graphs only.
     if (NameOf(*record) == kFakeQuantizeCode) continue;
     const bool float16 = record->prepare != nullptr && HasWeights(*record);
+    const bool int4 = TakesInt4Weights(*record);
+    const std::vector<std::string> litert = ModesOf(*record, Target::kLitert);
+    const std::vector<std::string> tflm = ModesOf(*record, Target::kTflm);
     const auto yes = [](bool b) { return std::string(b ? "yes" : ""); };
     table.rows.push_back({NameOf(*record), record->names.keras, record->names.tf,
                           record->names.onnx, yes(Runs(*record)), yes(float16),
                           yes(record->quant.dynamic), yes(record->quant.int8),
-                          yes(record->quant.int16x8), yes(record->gradient != nullptr)});
+                          yes(record->quant.int16x8), yes(int4), yes(record->gradient != nullptr),
+                          Short(litert), Short(tflm)});
     Value row;
     row.Set("operator", NameOf(*record))
         .Set("keras", record->names.keras)
@@ -50,7 +82,10 @@ Report OperatorSupport() {
         .Set("dynamic", record->quant.dynamic)
         .Set("int8", record->quant.int8)
         .Set("int16x8", record->quant.int16x8)
-        .Set("gradient", record->gradient != nullptr);
+        .Set("int4", int4)
+        .Set("gradient", record->gradient != nullptr)
+        .Set("litert", ListOf(litert))
+        .Set("tflm", ListOf(tflm));
     list.Add(std::move(row));
     int8 += record->quant.int8;
     int16x8 += record->quant.int16x8;
@@ -60,7 +95,12 @@ Report OperatorSupport() {
   report.notes.push_back(fmt::format(
       "{} operators: {} have an int8 form, {} a 16x8 form, {} a gradient. float16 and dynamic mark "
       "those whose weights these recipes store smaller; the other operators compute in float "
-      "there. "
+      "there. int4 marks those that static_wi4_ai8 gives int4 weights. litert and tflm say in "
+      "which "
+      "activations --target lets a file use the operator there: f float32, 8 int8, 16 int16, 4 "
+      "int4 "
+      "weights beside int8, i plain integers or booleans alone; --target litesmith takes whatever "
+      "runs here. "
       "Operators without an integer form of their own may still be quantized: 'litesmith quantize "
       "--dry-run' shows into what.",
       table.rows.size(), int8, int16x8, gradients));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "ops/op.h"
 
@@ -254,6 +255,19 @@ std::string TypesOf(const Subgraph& subgraph, const Node& node, bool weighted) {
   return out;
 }
 
+// Whether a row lists a type for the input, or for input and weights.
+bool ListsInput(std::string_view types, std::string_view wanted) {
+  if (types == "*") return wanted.find('/') == std::string_view::npos;
+  while (!types.empty()) {
+    const size_t space = std::min(types.find(' '), types.size());
+    const std::string_view token = types.substr(0, space);
+    const bool begins = token.substr(0, wanted.size()) == wanted;
+    if (begins && (token.size() == wanted.size() || token[wanted.size()] == '/')) return true;
+    types.remove_prefix(std::min(space + 1, types.size()));
+  }
+  return false;
+}
+
 const char* TargetName(Target target) {
   return target == Target::kLitert ? "litert" : target == Target::kTflm ? "tflm" : "litesmith";
 }
@@ -304,6 +318,20 @@ std::string TargetObstacle(const Subgraph& subgraph, const Node& node, Target ta
   const std::string used = TypesOf(subgraph, node, types.find('/') != std::string_view::npos);
   if (used.empty() || Lists(types, used)) return "";
   return fmt::format("{} has no kernel for {}, it has {}", TargetName(target), used, types);
+}
+
+std::vector<std::string> TargetModes(schema::BuiltinOperator op, Target target) {
+  constexpr std::pair<const char*, const char*> kModes[] = {
+      {"f32", "float32"}, {"s8", "int8"}, {"s16", "int16x8"}, {"s8/s4", "int4"}};
+  const Row* row = FindRow(op);
+  std::vector<std::string> out;
+  if (row == nullptr || target == Target::kLitesmith) return out;
+  const std::string_view types = target == Target::kLitert ? row->litert : row->tflm;
+  for (const auto& [type, mode] : kModes) {
+    if (ListsInput(types, type)) out.push_back(mode);
+  }
+  if (out.empty() && !types.empty()) out.push_back("integer");
+  return out;
 }
 
 absl::Status CheckTarget(const Graph& graph, Target target) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "ir/graph.h"
@@ -35,6 +36,11 @@ struct TflmKernel {
 };
 // Null where tflite-micro has no such operator. Types and versions: TargetObstacle.
 const TflmKernel* FindTflmKernel(const Node& node);
+
+// In which of "float32", "int8", "int16x8" (activations) and "int4" (weights, beside int8
+// activations) a target runs an operator, in this order; empty: in none. Types beyond these are not
+// listed.
+std::vector<std::string> TargetModes(schema::BuiltinOperator op, Target target);
 
 // An error that lists the nodes of all subgraphs that the target cannot run.
 absl::Status CheckTarget(const Graph& graph, Target target);

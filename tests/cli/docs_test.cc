@@ -25,8 +25,11 @@ TEST(Docs, OperatorsAsJson) {
   for (const auto& row : json["operators"]) {
     if (row["operator"] != "CONV_2D") continue;
     found = true;
-    for (const char* key : {"runs", "float16", "dynamic", "int8", "int16x8", "gradient"}) {
+    for (const char* key : {"runs", "float16", "dynamic", "int8", "int16x8", "int4", "gradient"}) {
       EXPECT_EQ(row[key], true) << key;
+    }
+    for (const char* target : {"litert", "tflm"}) {
+      EXPECT_EQ(row[target].dump(), R"(["float32","int8","int16x8","int4"])") << target;
     }
   }
   EXPECT_TRUE(found);
