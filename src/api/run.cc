@@ -69,8 +69,9 @@ absl::StatusOr<std::vector<const NamedArray*>> Assign(const Graph& graph,
   }
   for (size_t i = 0; i < out.size(); ++i) {
     if (out[i] == nullptr) {
-      return Invalid("input '{}' is missing; the model has {}", Printable(InputName(graph, i)),
-                     InputList(graph));
+      return Invalid(
+          "input '{}' is missing: give an array for it (--input FILE.npy); the model has {}",
+          Printable(InputName(graph, i)), InputList(graph));
     }
   }
   return out;

@@ -170,8 +170,8 @@ DEPTHWISE = ['float32-float32', 'int8-int8-pc', 'int8-int8-pt', 'int16-int8-pc-b
              'uint8-uint8-pt', 'float32-int8-pc', 'int8-int4-pc']
 DENSE = ['float32-float32', 'int8-int8-pc', 'int8-int8-pt', 'int16-int8-pc-b64', 'int16-int8-pc-b32',
          'int16-int8-pt-b64', 'int16-int8-pt-b32', 'uint8-uint8-pt', 'float32-int8-pc',
-         'float32-int8-pt', 'int8-int4-pc', 'int8-int4-pt', 'float32-int4-pc', 'int8-int2-pc',
-         'int16-int16-pc-b64', 'int16-int16-pt-b64']
+         'float32-int8-pt', 'int8-int4-pc', 'int8-int4-pt', 'float32-int4-pc',
+         'float32-int4-pt', 'int16-int4-pc-b64', 'int8-int2-pc', 'int16-int16-pc-b64', 'int16-int16-pt-b64']
 
 
 def main():
