@@ -59,7 +59,9 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
   const size_t before = std::min(row, size_t(std::max(g.pad_w, 0)) * g.in_c);
   const size_t inner = std::min(in_row, row - before);
   const auto* from = static_cast<const In*>(input.data);
-  for (size_t i = begin; i < end; ++i) {
+  const bool whole = before == 0 && inner == row && row == in_row;
+  for (size_t i = begin, count = 1; i < end; i += count) {
+    count = 1;
     To* to = padded + i * row;
     const size_t image = first_image + i / layout.images.height;
     int32_t border = input.zero_points[input.per_image ? image : 0];
@@ -71,6 +73,13 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
       continue;
     }
     const In* source = from + (image * g.in_h + size_t(y)) * in_row;
+    if (whole) {  // rows without a border lie one after the other
+      const size_t bottom =
+          std::min(size_t(g.in_h - y), layout.images.height - i % layout.images.height);
+      count = std::min(end - i, bottom);
+      CopyNumbers(source, count * row, to);
+      continue;
+    }
     std::fill_n(to, before, zero);
     CopyNumbers(source, inner, to + before);
     std::fill_n(to + before + inner, row - before - inner, zero);

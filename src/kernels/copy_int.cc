@@ -34,6 +34,11 @@ void Flip(const int8_t* in, size_t count, uint8_t* out) {
   for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
     hn::StoreU(hn::Xor(hn::LoadU(d, from + i), flip), d, out + i);
   }
+  const hn::CappedTag<uint8_t, 16> part;
+  const auto part_flip = hn::Set(part, uint8_t{0x80});
+  for (; i + hn::Lanes(part) <= count; i += hn::Lanes(part)) {
+    hn::StoreU(hn::Xor(hn::LoadU(part, from + i), part_flip), part, out + i);
+  }
   for (; i < count; ++i) out[i] = from[i] ^ 0x80;
 }
 

@@ -9,6 +9,8 @@
 namespace litesmith {
 namespace {
 
+#include "kernels/line_avx512-inl.h"
+
 struct Sums {
   __m512i v[4];
 };
@@ -24,58 +26,122 @@ inline __attribute__((always_inline)) void Accumulate(__m512i a, __m512i b, __m5
   sums->v[3] = _mm512_dpbusd_epi32(sums->v[3], _mm512_unpackhi_epi16(ab1, cd1), w[3]);
 }
 
-// One vector of sums, requantized: base/fixed_point.h's double rounding for sums and shifts that
-// cannot overflow (kernels/depthwise_s16.cc checks it).
-inline __attribute__((always_inline)) __m512i Scale(__m512i x, const int32_t* at) {
-  const __m512i half = _mm512_set1_epi64(int64_t{1} << 30);
-  const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, _mm512_loadu_si512(at)), half);
-  const __m512i odd = _mm512_add_epi64(
-      _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_loadu_si512(at + kByteLanes)), half);
-  const __m512i high =
-      _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
-  const __m512i rounded = _mm512_add_epi32(
-      _mm512_add_epi32(high, _mm512_loadu_si512(at + 3 * kByteLanes)), _mm512_srai_epi32(high, 31));
-  return _mm512_srav_epi32(rounded, _mm512_loadu_si512(at + 2 * kByteLanes));
-}
-
-inline __attribute__((always_inline)) void StoreBytes(const Sums& s, const int32_t* params,
-                                                      __m512i zero, __m512i low, __m512i high,
-                                                      int8_t* to) {
-  const __m512i a = _mm512_packs_epi32(Scale(s.v[0], params), Scale(s.v[1], params + 16));
-  const __m512i b = _mm512_packs_epi32(Scale(s.v[2], params + 32), Scale(s.v[3], params + 48));
-  const __m512i bytes = _mm512_packs_epi16(_mm512_adds_epi16(a, zero), _mm512_adds_epi16(b, zero));
-  _mm512_storeu_si512(to, _mm512_min_epi8(_mm512_max_epi8(bytes, low), high));
-}
-
-inline __attribute__((always_inline)) void StoreFloats(const Sums& s, const ByteRun& r, float* to) {
-  // Blocks of four channels in the order of the channels.
-  const __m512i a = _mm512_shuffle_i32x4(s.v[0], s.v[1], 0x44);  // v0: 0, 1; v1: 0, 1
-  const __m512i b = _mm512_shuffle_i32x4(s.v[2], s.v[3], 0x44);
-  const __m512i c = _mm512_shuffle_i32x4(s.v[0], s.v[1], 0xee);  // v0: 2, 3; v1: 2, 3
-  const __m512i d = _mm512_shuffle_i32x4(s.v[2], s.v[3], 0xee);
-  const __m512i ordered[4] = {_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd),
-                              _mm512_shuffle_i32x4(c, d, 0x88), _mm512_shuffle_i32x4(c, d, 0xdd)};
-  const __m512 image = _mm512_set1_ps(r.image_scale);
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(r.scales + 16 * i), image);
-    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(ordered[i]), scale);
-    if (r.bias != nullptr) x = _mm512_add_ps(x, _mm512_loadu_ps(r.bias + 16 * i));
-    x = _mm512_max_ps(_mm512_set1_ps(r.float_low), x);
-    _mm512_storeu_ps(to + 16 * i, _mm512_min_ps(_mm512_set1_ps(r.float_high), x));
+inline __attribute__((always_inline)) void StoreMasked(__m512i bytes, uint64_t mask, int8_t* to) {
+  if (mask == ~uint64_t{0}) {
+    _mm512_storeu_si512(to, bytes);
+  } else {
+    _mm512_mask_storeu_epi8(to, mask, bytes);
   }
 }
 
-template <bool kFloats>
-void Run(const ByteRun& run) {
-  const ByteRun r = run;  // a copy that stores of bytes cannot alias
-  const __m512i flip = _mm512_set1_epi8(-128);
+// The stages: parameters of a block, and what becomes of four vectors of sums.
+
+// base/fixed_point.h's double rounding for sums and shifts that cannot overflow
+// (kernels/depthwise_s16.cc checks it).
+struct ExactStage {
+  const int32_t* params;
+  __m512i zero, low, high;
+  int8_t* out;
+
+  inline __attribute__((always_inline)) explicit ExactStage(const ByteBand& r)
+      : params(r.block + 2 * kByteLanes),
+        zero(_mm512_set1_epi16(r.zero_point)),
+        low(_mm512_set1_epi8(r.low)),
+        high(_mm512_set1_epi8(r.high)),
+        out(r.bytes) {}
+  static inline __attribute__((always_inline)) __m512i Scale(__m512i x, const int32_t* at) {
+    const __m512i half = _mm512_set1_epi64(int64_t{1} << 30);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, _mm512_loadu_si512(at)), half);
+    const __m512i odd = _mm512_add_epi64(
+        _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_loadu_si512(at + kByteLanes)), half);
+    const __m512i product =
+        _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
+    const __m512i rounded =
+        _mm512_add_epi32(_mm512_add_epi32(product, _mm512_loadu_si512(at + 3 * kByteLanes)),
+                         _mm512_srai_epi32(product, 31));
+    return _mm512_srav_epi32(rounded, _mm512_loadu_si512(at + 2 * kByteLanes));
+  }
+  inline __attribute__((always_inline)) void Store(const Sums& s, uint64_t mask, size_t at) const {
+    const __m512i a = _mm512_packs_epi32(Scale(s.v[0], params), Scale(s.v[1], params + 16));
+    const __m512i b = _mm512_packs_epi32(Scale(s.v[2], params + 32), Scale(s.v[3], params + 48));
+    const __m512i v = _mm512_packs_epi16(_mm512_adds_epi16(a, zero), _mm512_adds_epi16(b, zero));
+    StoreMasked(_mm512_min_epi8(_mm512_max_epi8(v, low), high), mask, out + at);
+  }
+};
+
+template <bool kPositive, bool kTwo>
+struct LineStage {
+  Line<kTwo> line[4];
+  __m512i zero, low, high;
+  int8_t* out;
+
+  inline __attribute__((always_inline)) explicit LineStage(const ByteBand& r)
+      : zero(_mm512_set1_epi16(r.zero_point)),
+        low(_mm512_set1_epi8(r.low)),
+        high(_mm512_set1_epi8(r.high)),
+        out(r.bytes) {
+    const auto* from = reinterpret_cast<const float*>(r.block + 2 * kByteLanes);
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; ++v) {
+      line[v] =
+          LoadLine<kTwo>(from + 16 * v, from + kByteLanes + 16 * v, from + 2 * kByteLanes + 16 * v);
+    }
+  }
+  inline __attribute__((always_inline)) void Store(const Sums& s, uint64_t mask, size_t at) const {
+    const __m512i a = _mm512_packs_epi32(ApplyLine<kPositive>(line[0], s.v[0]),
+                                         ApplyLine<kPositive>(line[1], s.v[1]));
+    const __m512i b = _mm512_packs_epi32(ApplyLine<kPositive>(line[2], s.v[2]),
+                                         ApplyLine<kPositive>(line[3], s.v[3]));
+    const __m512i v = _mm512_packs_epi16(_mm512_adds_epi16(a, zero), _mm512_adds_epi16(b, zero));
+    StoreMasked(_mm512_min_epi8(_mm512_max_epi8(v, low), high), mask, out + at);
+  }
+};
+
+struct FloatStage {
+  __m512 scale[4], bias[4], low, high;
+  bool has_bias;
+  float* out;
+
+  inline __attribute__((always_inline)) explicit FloatStage(const ByteBand& r)
+      : low(_mm512_set1_ps(r.float_low)),
+        high(_mm512_set1_ps(r.float_high)),
+        has_bias(r.bias != nullptr),
+        out(r.floats) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; ++i) {
+      scale[i] = _mm512_loadu_ps(r.scales + 16 * i);
+      bias[i] = has_bias ? _mm512_loadu_ps(r.bias + 16 * i) : _mm512_setzero_ps();
+    }
+  }
+  inline __attribute__((always_inline)) void Store(const Sums& s, uint64_t mask, size_t at) const {
+    // Blocks of four channels in the order of the channels.
+    const __m512i a = _mm512_shuffle_i32x4(s.v[0], s.v[1], 0x44);  // v0: 0, 1; v1: 0, 1
+    const __m512i b = _mm512_shuffle_i32x4(s.v[2], s.v[3], 0x44);
+    const __m512i c = _mm512_shuffle_i32x4(s.v[0], s.v[1], 0xee);  // v0: 2, 3; v1: 2, 3
+    const __m512i d = _mm512_shuffle_i32x4(s.v[2], s.v[3], 0xee);
+    const __m512i ordered[4] = {_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd),
+                                _mm512_shuffle_i32x4(c, d, 0x88), _mm512_shuffle_i32x4(c, d, 0xdd)};
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; ++i) {
+      __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(ordered[i]), scale[i]);
+      if (has_bias) x = _mm512_add_ps(x, bias[i]);
+      x = _mm512_min_ps(high, _mm512_max_ps(low, x));
+      if (mask == ~uint64_t{0}) {
+        _mm512_storeu_ps(out + at + 16 * i, x);
+      } else {
+        _mm512_mask_storeu_ps(out + at + 16 * i, static_cast<__mmask16>(mask >> (16 * i)), x);
+      }
+    }
+  }
+};
+
+template <class Stage>
+void Run(const ByteBand& band) {
+  const ByteBand r = band;  // a copy that stores of bytes cannot alias
+  const Stage stage(r);
   // Bytes with 128 added are unsigned.
   const __m512i offset = _mm512_set1_epi32(r.offset - 128);
-  const __m512i zero = _mm512_set1_epi16(r.zero_point);
-  const __m512i low = _mm512_set1_epi8(r.low), high = _mm512_set1_epi8(r.high);
   __m512i init[4], w[3][4];
-  const int8_t* p[kByteTaps];
 #pragma GCC unroll 4
   for (size_t v = 0; v < 4; ++v) {
     init[v] = _mm512_add_epi32(
@@ -86,47 +152,70 @@ void Run(const ByteRun& run) {
       w[q][v] = _mm512_loadu_si512(r.block + (6 + q) * kByteLanes + 16 * v);
     }
   }
-#pragma GCC unroll 9
-  for (size_t t = 0; t < kByteTaps; ++t) p[t] = r.taps[t] + r.c;
-  const int32_t* params = r.block + 2 * kByteLanes;
-  size_t from = 0, to = r.c;
-  for (size_t i = 0; i < r.count; ++i, from += r.in_step, to += r.out_step) {
+  const uint8_t* p[kByteTaps];
+  const auto step = [&](size_t from, uint64_t mask, size_t to) __attribute__((always_inline)) {
     __m512i x[kByteTaps];
 #pragma GCC unroll 9
-    for (size_t t = 0; t < kByteTaps; ++t) {
-      x[t] = _mm512_xor_si512(flip, _mm512_loadu_si512(p[t] + from));
-    }
+    for (size_t t = 0; t < kByteTaps; ++t) x[t] = _mm512_loadu_si512(p[t] + from);
     Sums sums = {{init[0], init[1], init[2], init[3]}};
     Accumulate(x[0], x[1], x[2], x[3], w[0], &sums);
     Accumulate(x[4], x[5], x[6], x[7], w[1], &sums);
     Accumulate(x[8], x[8], x[8], x[8], w[2], &sums);  // three of the weights are 0
-    if (kFloats) {
-      StoreFloats(sums, r, r.floats + to);
-    } else {
-      StoreBytes(sums, params, zero, low, high, r.bytes + to);
+    stage.Store(sums, mask, to);
+  };
+  for (size_t row = 0; row < r.num_rows; ++row) {
+#pragma GCC unroll 9
+    for (size_t t = 0; t < kByteTaps; ++t) {
+      p[t] = r.rows[3 * row + t / 3] + r.columns[t % 3] + r.first;
     }
+    size_t from = 0, to = row * r.out_row + r.first;
+    if (r.mask == ~uint64_t{0}) {
+      for (size_t i = 0; i < r.count; ++i, from += r.step, to += r.step) step(from, r.mask, to);
+    } else {
+      for (size_t i = 0; i < r.count; ++i, from += r.step, to += r.step) step(from, r.mask, to);
+    }
+    if (r.last_mask != 0) step(from, r.last_mask, to);
   }
 }
 
 }  // namespace
 
-void DepthwiseByteRun(const ByteRun& run) {
-  if (run.floats != nullptr) {
-    Run<true>(run);
-  } else {
-    Run<false>(run);
+void DepthwiseByteBand(const ByteBand& band) {
+  if (band.floats != nullptr) return Run<FloatStage>(band);
+  if (band.kind == LineKind::kNone) return Run<ExactStage>(band);
+  if (band.positive) {
+    return band.kind == LineKind::kOne ? Run<LineStage<true, false>>(band)
+                                       : Run<LineStage<true, true>>(band);
+  }
+  return band.kind == LineKind::kOne ? Run<LineStage<false, false>>(band)
+                                     : Run<LineStage<false, true>>(band);
+}
+
+void FlipChunks(const int8_t* in, size_t in_step, size_t size, size_t count, uint8_t* out) {
+  const __m512i flip = _mm512_set1_epi8(-128);
+  const size_t whole = size / 64 * 64;
+  const __mmask64 rest = (uint64_t{1} << (size - whole)) - 1;
+  for (size_t i = 0; i < count; ++i, in += in_step, out += size) {
+    for (size_t at = 0; at < whole; at += 64) {
+      _mm512_storeu_si512(out + at, _mm512_xor_si512(flip, _mm512_loadu_si512(in + at)));
+    }
+    if (rest != 0) {
+      const __m512i bytes = _mm512_maskz_loadu_epi8(rest, in + whole);
+      _mm512_storeu_si512(out + whole, _mm512_xor_si512(flip, bytes));
+    }
   }
 }
 
-bool DepthwiseByteRunBuilt() { return true; }
+bool DepthwiseBytesBuilt() { return true; }
 
 }  // namespace litesmith
 
 #else
 
 namespace litesmith {
-void DepthwiseByteRun(const ByteRun&) {}
-bool DepthwiseByteRunBuilt() { return false; }
+void DepthwiseByteBand(const ByteBand&) {}
+void FlipChunks(const int8_t*, size_t, size_t, size_t, uint8_t*) {}
+bool DepthwiseBytesBuilt() { return false; }
 }  // namespace litesmith
 
 #endif  // __AVX512VNNI__

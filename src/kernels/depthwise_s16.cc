@@ -310,9 +310,6 @@ void RowsOf(const DepthwiseS16Packed& p, const In* input, const In* pad, const D
     }
     const auto positions = [&](const In* const* taps, int32_t x, size_t count) HWY_ATTR {
       const size_t at = (row * g.out_w + x) * g.out_c;
-      if constexpr (std::is_same_v<In, int8_t>) {
-        if (!p.byte_blocks.empty() && DepthwiseBytes(p, taps, count, offset, here, at)) return;
-      }
       if (p.flat_lanes != 0 && count * g.out_c >= p.flat_lanes) {
         Flat<kTaps, Wide, Stage, Extra...>(p, taps, count, offset, here, at);
       } else {
@@ -507,7 +504,8 @@ void DepthwiseS16(const DepthwiseS16Packed& packed, const In* input, const Depth
   auto* pad = reinterpret_cast<In*>(scratch);
   const size_t row = size_t(g.in_w) * g.in_c;
   const size_t pads = run.image_offsets != nullptr ? size_t(g.batches) : 1;
-  for (size_t i = 0; i < pads; ++i) {
+  const bool bytes = !packed.byte_blocks.empty();
+  for (size_t i = 0; i < pads && !bytes; ++i) {
     const int32_t offset = run.image_offsets != nullptr ? run.image_offsets[i] : run.input_offset;
     std::fill_n(pad + i * row, row, static_cast<In>(-offset));
   }
@@ -520,6 +518,9 @@ void DepthwiseS16(const DepthwiseS16Packed& packed, const In* input, const Depth
   }
   const auto rows = HWY_DYNAMIC_DISPATCH(Rows);
   const auto body = [&](size_t begin, size_t end) {
+    if constexpr (std::is_same_v<In, int8_t>) {
+      if (bytes) return DepthwiseByteRows(packed, input, run, begin, end);
+    }
     rows(packed, kKind<In>, input, pad, run, begin, end);
   };
   const size_t work = size_t(g.out_w) * g.out_c * packed.pairs;

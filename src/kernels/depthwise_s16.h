@@ -12,6 +12,7 @@
 
 #include "base/fixed_point.h"
 #include "base/threads.h"
+#include "kernels/fixed_line.h"
 #include "kernels/reference/conv.h"
 
 namespace litesmith {
@@ -33,6 +34,8 @@ struct DepthwiseS16Spec {
   int32_t input_range = 255;  // no input, its offset added, is larger than this in magnitude
   bool int8_input = false;    // inputs are int8, weights within int8
   bool dot_products = true;   // may use instructions beyond Highway's targets (tests compare)
+  // Of the output, as in DepthwiseS16Run; for kFixedPoint.
+  int32_t low = -128, high = 127, zero_point = 0;
 };
 
 // A cache line of packed numbers.
@@ -50,6 +53,7 @@ struct DepthwiseS16Packed {
   size_t pairs = 0;
   std::vector<PackedLine> blocks, flat_block;
   std::vector<PackedLine> byte_blocks;  // kernels/depthwise_bytes.h; empty: not used
+  std::vector<LineKind> byte_kinds;     // of these blocks
 
   bool fits() const { return lanes != 0; }
   // Scratch for inputs of this size in bytes and, where each image has its own offset, many images.

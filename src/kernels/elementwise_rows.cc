@@ -1,8 +1,10 @@
 #include "kernels/elementwise_rows.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/reference/quantize.h"
 #include "kernels/simd.h"
@@ -147,7 +149,8 @@ HWY_INLINE void SumLoop(const reference::QuantizedSum& f, const T* a, const T* b
 }
 
 template <typename T>
-void Sum(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps, T* out) {
+void ExactSum(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps,
+              T* out) {
   constexpr int kLeft = sizeof(T) == 2 ? 15 : 20;
   const auto half = [](const Multiplier& m) {
     return m.shift == 0 && m.multiplier == int32_t{1} << 30;
@@ -155,6 +158,91 @@ void Sum(const reference::QuantizedSum& f, const T* a, const T* b, const RowStep
   if (half(f.a)) return SumLoop<T, kLeft, true, false>(f, a, b, steps, out);
   if (half(f.b)) return SumLoop<T, kLeft, false, true>(f, a, b, steps, out);
   SumLoop<T, kLeft, false, false>(f, a, b, steps, out);
+}
+
+#if HWY_TARGET == HWY_AVX3
+
+// The sum of int8 in float, a * a_scale + (b * b_scale + least), which is at most the real sum and
+// a half, and that plus `spread`, which is at least as much. Each fixed-point operand is within 1
+// of the real one, the high product of their sum within a half, and the last shift rounds: where
+// both numbers have the same integer part, that is the result.
+struct NearSum {
+  float a_scale, b_scale, least, spread;
+  bool useful;
+
+  explicit NearSum(const reference::QuantizedSum& f) {
+    const auto factor = [](const Multiplier& m) { return std::ldexp(m.multiplier, m.shift - 31); };
+    const double out = factor(f.out), power = std::ldexp(1.0, f.left_shift);
+    const double a = factor(f.a) * power * out;
+    const double b = factor(f.b) * power * (f.subtract ? -out : out);
+    const double add = f.a_offset * a + f.b_offset * b + f.out_offset + 0.5;
+    const double fixed = 2 * out + 0.5 * std::ldexp(1.0, f.out.shift);
+    // Three constants and four sums are rounded.
+    const double size = 128 * std::abs(a) + 128 * std::abs(b) + std::abs(add) + 1;
+    const double error = 1.01 * fixed + 5 * 0x1p-24 * size;
+    a_scale = static_cast<float>(a);
+    b_scale = static_cast<float>(b);
+    least = static_cast<float>(add - error);
+    spread = static_cast<float>(2 * error);
+    // Beyond that the exact sum would be taken too often.
+    useful = error < 0x1p-10;
+  }
+};
+
+// Whole blocks of 64; returns where the rest begins. A quarter of a thousand numbers are too near
+// to a tie to tell; their blocks are summed exactly (16384 numbers: 4.3 -> 1.2 us).
+size_t SumBlocks(const reference::QuantizedSum& f, const int8_t* a, const int8_t* b, size_t count,
+                 int8_t* out) {
+  const NearSum near(f);
+  if (!near.useful) return 0;
+  const __m512 a_scale = _mm512_set1_ps(near.a_scale), b_scale = _mm512_set1_ps(near.b_scale);
+  const __m512 least = _mm512_set1_ps(near.least), spread = _mm512_set1_ps(near.spread);
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i low = _mm512_set1_epi8(static_cast<char>(f.low));
+  const __m512i high = _mm512_set1_epi8(static_cast<char>(f.high));
+  const auto load = [](const int8_t* p) HWY_ATTR {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+  };
+  const auto pack = [](const __m512i* v) HWY_ATTR {
+    return _mm512_packs_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+  };
+  size_t i = 0;
+  for (; i + 64 <= count; i += 64) {
+    __m512i under[4], over[4];
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; ++v) {
+      const __m512 y = _mm512_fmadd_ps(load(a + i + 16 * v), a_scale,
+                                       _mm512_fmadd_ps(load(b + i + 16 * v), b_scale, least));
+      constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+      under[v] = _mm512_cvt_roundps_epi32(y, kDown);
+      over[v] = _mm512_cvt_roundps_epi32(_mm512_add_ps(y, spread), kDown);
+    }
+    const __m512i sum = pack(under);
+    if (_mm512_cmpneq_epi8_mask(sum, pack(over)) != 0) {
+      ExactSum(f, a + i, b + i, RowSteps{true, true, 64}, out + i);
+      continue;
+    }
+    const __m512i bounded = _mm512_min_epi8(_mm512_max_epi8(sum, low), high);
+    _mm512_storeu_si512(out + i, _mm512_permutexvar_epi32(order, bounded));
+  }
+  return i;
+}
+
+#endif  // HWY_AVX3
+
+template <typename T>
+void Sum(const reference::QuantizedSum& f, const T* a, const T* b, const RowSteps& steps, T* out) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (std::is_same_v<T, int8_t>) {
+    if (steps.a_moves && steps.b_moves) {
+      const size_t done = SumBlocks(f, a, b, steps.count, out);
+      if (done == steps.count) return;
+      return ExactSum(f, a + done, b + done, RowSteps{true, true, steps.count - done}, out + done);
+    }
+  }
+#endif
+  ExactSum(f, a, b, steps, out);
 }
 
 template <typename T>

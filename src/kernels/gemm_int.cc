@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 #include "kernels/gemm_int_kernels.h"
 #include "kernels/simd.h"
@@ -150,6 +151,9 @@ HWY_EXPORT(RunTile);
 // Blocks of the result are the units of parallel work. The rows are a multiple of every tile's;
 // their sums stay in the first-level cache with two panels of weights.
 constexpr size_t kBlockRows = 48;
+// Of a product of little depth, for which beginning a block costs more than the cache saves.
+constexpr size_t kMostRows = 192;
+constexpr size_t kShallow = 64;
 constexpr size_t kBlockColumns = 128;
 // Multiply-adds below which a second thread costs more than it brings (some microseconds).
 constexpr size_t kSerialWork = 1 << 20;
@@ -162,9 +166,11 @@ void FindRows(const IntLeft& a, size_t begin, size_t end, const std::byte** rows
   const auto* image = static_cast<const std::byte*>(a.data) +
                       static_cast<ptrdiff_t>(begin / a.width / a.height) * a.image_stride;
   const std::byte* row = image + static_cast<ptrdiff_t>(y) * a.row_stride;
-  for (size_t m = begin; m < end; ++m) {
-    *rows++ = row + static_cast<ptrdiff_t>(x) * a.step;
-    if (++x < a.width) continue;
+  while (begin < end) {
+    const size_t count = std::min(end - begin, a.width - x);
+    const std::byte* first = row + static_cast<ptrdiff_t>(x) * a.step;
+    for (const std::byte** stop = rows + count; rows != stop; first += a.step) *rows++ = first;
+    begin += count;
     x = 0;
     row += a.row_stride;
     if (++y < a.height) continue;
@@ -206,15 +212,86 @@ void SumWide(const Product& p, const IntTile& whole, int64_t* wide) {
   }
 }
 
+// The kind that serves `panels` of columns.
+LineKind KindOf(const LineKind* kinds, size_t panels) {
+  constexpr uint64_t kOnes = 0x0101010101010101u;
+  uint64_t none = 0, any = 0;
+  for (size_t i = 0; i < panels * kIntPanel; i += 8) {
+    uint64_t eight;
+    std::memcpy(&eight, kinds + i, sizeof(eight));
+    none |= (eight - kOnes) & ~eight;  // the top bit of every byte that is 0
+    any |= eight;
+  }
+  static_assert(static_cast<int>(LineKind::kOne) == 1 && static_cast<int>(LineKind::kTwo) == 2);
+  if ((none & (kOnes << 7)) != 0) return LineKind::kNone;
+  return (any & (kOnes << 1)) != 0 ? LineKind::kTwo : LineKind::kOne;
+}
+
+// Whether the kernel can requantize the columns from `n` on itself: `lines` then says how.
+bool FindLines(const Product& p, size_t n, size_t columns, IntTileLines* lines) {
+  const IntStage& s = p.stage;
+  if (!p.b.bytes || p.b.kernel->isa != DotIsa::kAvx512Vnni || s.lines == nullptr ||
+      s.kind != IntStage::Kind::kFixed || s.type != IntStage::Out::kInt8 || columns % 4 != 0) {
+    return false;
+  }
+  const size_t at = s.first_column + n;
+  const LineKind kind = KindOf(s.lines->kind.data() + at, (columns + kIntPanel - 1) / kIntPanel);
+  if (kind == LineKind::kNone) return false;
+  lines->scale = s.lines->scale.data() + at;
+  lines->rest = s.lines->rest.data() + at;
+  lines->add = s.lines->add.data() + at;
+  lines->two = kind == LineKind::kTwo;
+  lines->positive = s.low >= s.zero_point;
+  lines->zero_point = static_cast<int16_t>(s.zero_point);
+  lines->low = static_cast<int8_t>(s.low);
+  lines->high = static_cast<int8_t>(s.high);
+  lines->stride = s.stride;
+  lines->columns = columns;
+  return true;
+}
+
+// The same for the float stage of rows [m, m + rows), where they share a row scale; `init` and
+// `scale` get two panels.
+bool FindFloats(const Product& p, size_t m, size_t rows, size_t n, size_t columns, int32_t* init,
+                float* scale, IntTileFloats* floats) {
+  const IntStage& s = p.stage;
+  if (!p.b.bytes || p.b.kernel->isa != DotIsa::kAvx512Vnni || s.kind != IntStage::Kind::kFloat) {
+    return false;
+  }
+  const size_t at = s.first_column + n, image = (s.first_row + m) / s.positions;
+  if ((s.first_row + m + rows - 1) / s.positions != image) return false;
+  const float row_scale = s.row_scale[image];
+  floats->twice = s.column_scale != nullptr && s.columns_first;
+  const auto zero = static_cast<uint32_t>(s.row_zero == nullptr ? 0 : s.row_zero[image]);
+  const size_t size = (columns + kIntPanel - 1) / kIntPanel * kIntPanel;
+  for (size_t i = 0; i < size; ++i) {
+    const uint32_t start = p.init == nullptr ? 0 : static_cast<uint32_t>(p.init[n + i]);
+    init[i] = static_cast<int32_t>(start - zero * static_cast<uint32_t>(s.column_sum[at + i]));
+    const float column = s.column_scale == nullptr ? 1.0f : s.column_scale[at + i];
+    scale[i] = floats->twice ? column : column * row_scale;
+  }
+  floats->scale = scale;
+  floats->bias = s.bias == nullptr ? nullptr : s.bias + at;
+  floats->row_scale = row_scale;
+  floats->low = s.float_low;
+  floats->high = s.float_high;
+  floats->stride = s.stride;
+  floats->columns = columns;
+  floats->out = static_cast<float*>(s.out) + (s.first_row + m) * s.stride + at;
+  return true;
+}
+
 void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, size_t n_begin,
               size_t n_end) {
   alignas(64) static constexpr int32_t kZeros[kIntTileColumns] = {};
-  alignas(64) int32_t sums[kBlockRows * kIntTileColumns];
-  const std::byte* rows[kBlockRows];
+  alignas(64) int32_t sums[kMostRows * kIntTileColumns];
+  const std::byte* rows[kMostRows];
   FindRows(a, m_begin, m_end, rows);
+  const size_t num_rows = m_end - m_begin;
+  const size_t rows_of_lines = num_rows / kIntLineRows * kIntLineRows;
   IntTile t;
   t.rows = rows;
-  t.num_rows = m_end - m_begin;
+  t.num_rows = num_rows;
   t.taps = a.taps;
   t.num_taps = p.b.taps;
   t.groups = p.b.groups;
@@ -232,10 +309,36 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
       int64_t wide[kBlockRows * kIntTileColumns];
       SumWide(p, t, wide);
       RunIntStage(p.stage, m_begin, n, t.num_rows, columns, wide);
-    } else {
-      p.tile(t);
-      RunIntStage(p.stage, m_begin, n, t.num_rows, columns, sums);
+      continue;
     }
+    IntTileLines lines;
+    IntTileFloats floats;
+    alignas(64) int32_t init[kIntTileColumns];
+    alignas(64) float scale[kIntTileColumns];
+    size_t done = 0;
+    if (rows_of_lines != 0 && FindLines(p, n, columns, &lines)) {
+      lines.out = static_cast<int8_t*>(p.stage.out) +
+                  (p.stage.first_row + m_begin) * p.stage.stride + p.stage.first_column + n;
+      t.num_rows = done = rows_of_lines;
+      t.lines = &lines;
+      p.tile(t);
+      t.lines = nullptr;
+    } else if (rows_of_lines != 0 &&
+               FindFloats(p, m_begin, rows_of_lines, n, columns, init, scale, &floats)) {
+      const int32_t* own = std::exchange(t.init, init);
+      t.num_rows = done = rows_of_lines;
+      t.floats = &floats;
+      p.tile(t);
+      t.floats = nullptr;
+      t.init = own;
+    }
+    if (done == num_rows) continue;
+    t.rows = rows + done;
+    t.num_rows = num_rows - done;
+    p.tile(t);
+    RunIntStage(p.stage, m_begin + done, n, t.num_rows, columns, sums);
+    t.rows = rows;
+    t.num_rows = num_rows;
   }
 }
 
@@ -288,6 +391,7 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
       }
     }
     p.sums[n] = static_cast<int32_t>(sum);
+    p.absolute.push_back(absolute);
     p.largest = std::max(p.largest, absolute);
   }
   return p;
@@ -303,13 +407,15 @@ void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* ini
   IntTileFunction tile = b.bytes ? b.kernel->bytes : b.kernel->pairs;
   if (tile == nullptr) tile = HWY_DYNAMIC_DISPATCH(RunTile);
   const Product product{b, tile, wide_sums ? nullptr : init, wide_sums, stage};
-  const size_t row_blocks = (m + kBlockRows - 1) / kBlockRows;
+  const size_t depth = b.taps * b.groups * 4;
+  const size_t rows = !wide_sums && depth <= kShallow ? kMostRows : kBlockRows;
+  const size_t row_blocks = (m + rows - 1) / rows;
   const size_t column_blocks = (b.columns + kBlockColumns - 1) / kBlockColumns;
   const auto body = [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
-      const size_t row = i % row_blocks * kBlockRows;
+      const size_t row = i % row_blocks * rows;
       const size_t column = i / row_blocks * kBlockColumns;
-      RunBlock(product, a, row, std::min(row + kBlockRows, m), column,
+      RunBlock(product, a, row, std::min(row + rows, m), column,
                std::min(column + kBlockColumns, b.columns));
     }
   };

@@ -37,8 +37,9 @@ struct IntWeights {
   size_t columns = 0, taps = 1, run = 0;
   size_t groups = 0;  // of each tap
   AlignedVector<std::byte> panels;
-  std::vector<int32_t> sums;  // of the weights of every column, in whole panels
-  int64_t largest = 0;        // the largest sum of absolute weights of a column
+  std::vector<int32_t> sums;      // of the weights of every column, in whole panels
+  std::vector<int64_t> absolute;  // sums of the absolute weights of every column
+  int64_t largest = 0;            // the largest of these
 
   // REQUIRES: |weights + offset| < 2^15; offset is 0 for `bytes`. W is int8_t or uint8_t. A kernel
   // without 8-bit functions takes 16-bit operands only.

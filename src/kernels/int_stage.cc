@@ -191,24 +191,28 @@ HWY_INLINE void ForPartRows(const Step& step, const IntStage& s, size_t rows, si
   }
 }
 
+// One vector of columns, `step` prepared for them.
+template <typename Step, typename Out>
+HWY_INLINE void ForColumns(const Part& p, size_t c, const int32_t* sums) {
+  const D32 d;
+  const bool clamp =
+      p.s.low > std::numeric_limits<Out>::min() || p.s.high < std::numeric_limits<Out>::max();
+  const Step step(p.s, p.n + c);
+  Out* to = p.At<Out>(0, c);
+  if (p.columns - c < Lanes(d)) {
+    ForPartRows<Step, Out>(step, p.s, p.rows, p.columns - c, sums + c, to);
+  } else if (clamp) {
+    ForFullRows<Step, Out, true>(step, p.s, p.rows, sums + c, to);
+  } else {
+    ForFullRows<Step, Out, false>(step, p.s, p.rows, sums + c, to);
+  }
+}
+
 // For each vector of columns prepares `Step(stage, column)` and applies it to all rows, so that the
 // columns' constants stay in registers.
 template <typename Step, typename Out>
 void ForRows(const Part& p, const int32_t* sums) {
-  const D32 d;
-  const bool clamp =
-      p.s.low > std::numeric_limits<Out>::min() || p.s.high < std::numeric_limits<Out>::max();
-  for (size_t c = 0; c < p.columns; c += Lanes(d)) {
-    const Step step(p.s, p.n + c);
-    Out* to = p.At<Out>(0, c);
-    if (p.columns - c < Lanes(d)) {
-      ForPartRows<Step, Out>(step, p.s, p.rows, p.columns - c, sums + c, to);
-    } else if (clamp) {
-      ForFullRows<Step, Out, true>(step, p.s, p.rows, sums + c, to);
-    } else {
-      ForFullRows<Step, Out, false>(step, p.s, p.rows, sums + c, to);
-    }
-  }
+  for (size_t c = 0; c < p.columns; c += Lanes(D32())) ForColumns<Step, Out>(p, c, sums);
 }
 
 // The even and odd lanes of unsigned 32-bit numbers, in 64 bits.
@@ -280,35 +284,48 @@ struct WideParts {
 };
 
 #if HWY_TARGET == HWY_AVX3
-// kFixed where IntStage::bounded holds and no result is below the zero point (ReLU): ties of
-// negative numbers do not matter then, and both roundings are one addition and one 64-bit shift.
-// Odd lanes are shifted by 32 less, which leaves them in place.
-struct ReluStep {
-  V32 multiplier, odd_multiplier;
-  V64 even_add, odd_add, even_shift, odd_shift;
 
-  HWY_INLINE ReluStep(const IntStage& s, size_t n) {
-    const D32 d;
-    const D64 d64;
-    multiplier = hn::LoadU(d, s.multiplier + n);
-    odd_multiplier = hn::DupOdd(multiplier);
-    const V32 right = hn::LoadU(d, s.right_shift + n);
-    const V64 nudge = hn::Set(d64, int64_t{1} << 30), one = hn::Set(d64, 1);
-    const V64 zero = hn::Set(d64, 2 * int64_t{s.zero_point} + 1);
-    const V64 even = EvenLanes(right), odd = OddLanes(right);
-    even_shift = hn::Add(even, hn::Set(d64, 31));
-    odd_shift = hn::Sub(odd, one);
-    even_add = hn::Add(nudge, hn::Shl(zero, hn::Add(even, hn::Set(d64, 30))));
-    odd_add = hn::Add(nudge, hn::Shl(zero, hn::Add(odd, hn::Set(d64, 30))));
-  }
+#include "kernels/line_avx512-inl.h"
+
+// kFixed by lines.
+template <bool kPositive, bool kTwo>
+struct LineStep {
+  Line<kTwo> line;
+  V32 zero;
+
+  HWY_INLINE LineStep(const IntStage& s, size_t n)
+      : line(LoadLine<kTwo>(s.lines->scale.data() + n, s.lines->rest.data() + n,
+                            s.lines->add.data() + n)),
+        zero(hn::Set(D32(), s.zero_point)) {}
   HWY_INLINE V32 Apply(V32 x) const {
-    const D32 d;
-    const V64 even = hn::Shr(hn::Add(hn::MulEven(x, multiplier), even_add), even_shift);
-    const V64 odd =
-        hn::Shr(hn::Add(hn::MulEven(hn::DupOdd(x), odd_multiplier), odd_add), odd_shift);
-    return hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, even));
+    return hn::Add(V32{ApplyLine<kPositive>(line, x.raw)}, zero);
   }
 };
+
+// The kind that serves all columns of a vector.
+HWY_INLINE LineKind KindOf(const LineKind* kinds) {
+  const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kinds));
+  if (_mm_cmpeq_epi8_mask(v, _mm_setzero_si128()) != 0) return LineKind::kNone;
+  const __m128i two = _mm_set1_epi8(static_cast<char>(LineKind::kTwo));
+  return _mm_cmpeq_epi8_mask(v, two) != 0 ? LineKind::kTwo : LineKind::kOne;
+}
+
+template <bool kPositive, typename Out>
+void ForLines(const Part& p, const int32_t* sums) {
+  for (size_t c = 0; c < p.columns; c += kIntPanel) {
+    switch (KindOf(p.s.lines->kind.data() + p.n + c)) {
+      case LineKind::kOne:
+        ForColumns<LineStep<kPositive, false>, Out>(p, c, sums);
+        break;
+      case LineKind::kTwo:
+        ForColumns<LineStep<kPositive, true>, Out>(p, c, sums);
+        break;
+      default:
+        p.s.bounded ? ForColumns<BoundedStep, Out>(p, c, sums)
+                    : ForColumns<FixedStep, Out>(p, c, sums);
+    }
+  }
+}
 #endif
 
 // kWide where the sums with their bias fit 32 bits.
@@ -417,7 +434,12 @@ void RunInteger(const Part& p, const int32_t* sums) {
   switch (p.s.kind) {
     case IntStage::Kind::kFixed:
 #if HWY_TARGET == HWY_AVX3
-      if (p.s.bounded && p.s.low >= p.s.zero_point) return ForRows<ReluStep, Out>(p, sums);
+      if constexpr (sizeof(Out) == 1) {
+        if (p.s.lines != nullptr) {
+          return p.s.low >= p.s.zero_point ? ForLines<true, Out>(p, sums)
+                                           : ForLines<false, Out>(p, sums);
+        }
+      }
 #endif
       return p.s.bounded ? ForRows<BoundedStep, Out>(p, sums) : ForRows<FixedStep, Out>(p, sums);
     case IntStage::Kind::kWide:

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/fixed_line.h"
+
 namespace litesmith {
 
 struct IntStage {
@@ -36,6 +38,8 @@ struct IntStage {
   // kFixed: no left shift, every right shift in [1, 22], sums within 30 bits, zero_point within 8
   // (16 for kInt16). kDouble: every factor below 1.
   bool bounded = false;
+  // kFixed to 8 bits: lines instead, where there are any; arrays as above. May be null.
+  const FixedLines* lines = nullptr;
 
   // kFloat: value = sum * scales + bias, clamped.
   const float* column_scale = nullptr;  // null: in row_scale

@@ -13,6 +13,29 @@ namespace litesmith {
 inline constexpr size_t kIntPanel = 16;
 inline constexpr size_t kIntTilePanels = 2;
 inline constexpr size_t kIntTileColumns = kIntPanel * kIntTilePanels;
+inline constexpr size_t kIntLineRows = 8;
+
+// What AVX-512 VNNI makes of the sums of 8-bit products at once: int8 by lines
+// (kernels/fixed_line.h), arrays from the first column on.
+struct IntTileLines {
+  const float *scale, *rest, *add;
+  bool two, positive;  // LineKind::kTwo; no result is below the zero point
+  int16_t zero_point;
+  int8_t low, high;
+  int8_t* out;  // of the first row
+  size_t stride;
+  size_t columns;  // a multiple of 4
+};
+
+// Or floats: sum * scale (* row_scale, where `twice`) + bias, clamped; whole panels of scales and
+// biases.
+struct IntTileFloats {
+  const float *scale, *bias;  // bias may be null
+  bool twice;
+  float row_scale, low, high;
+  float* out;  // of the first row
+  size_t stride, columns;
+};
 
 // sums[r][c] = init[c] + the products of row r with column c, modulo 2^32. Operands come in groups
 // of 4 bytes: four 8-bit numbers or two 16-bit ones. Group g of tap t of row r lies at rows[r] +
@@ -30,6 +53,9 @@ struct IntTile {
   uint32_t flip;
   const int32_t* init;  // num_panels * kIntPanel of them
   int32_t* sums;        // kIntTileColumns per row, aligned to 64
+  // One of them instead of `sums`, where not null; whole blocks of kIntLineRows rows then.
+  const IntTileLines* lines = nullptr;
+  const IntTileFloats* floats = nullptr;
 };
 
 using IntTileFunction = void (*)(const IntTile&);

@@ -1,6 +1,7 @@
 #include "kernels/pool_rows.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -84,10 +85,68 @@ struct MaxStep {
   }
 };
 
+#if HWY_TARGET != HWY_SCALAR
+
+// Windows of 2 columns every 2 columns, of channels that together are one Lane: the rows of a
+// window first, all columns in whole vectors, then its columns (MNIST: 1.0 -> 0.3 us).
+constexpr size_t kPairRow = 4096;
+
+template <typename Lane, typename T>
+void MaxPairs(const ConvGeometry& g, const T* input, T low, T high, T* output, size_t begin,
+              size_t end) {
+  const hn::ScalableTag<Lane> d;
+  const hn::Repartition<T, decltype(d)> dt;
+  const size_t lanes = hn::Lanes(d), row = size_t(g.in_w) * g.in_c;
+  const size_t out_row = size_t(g.out_w) * g.in_c;
+  // A vector of the output reads two beyond the last column.
+  HWY_ALIGN T most[(kPairRow + 2 * HWY_MAX_BYTES) / sizeof(T)];
+  HWY_ALIGN T last[HWY_MAX_BYTES / sizeof(T)];
+  for (size_t r = begin; r < end; ++r) {
+    const size_t image = r / g.out_h;
+    const WindowPart ys(int64_t(r % g.out_h) * g.stride_h - g.pad_h, g.filter_h, g.in_h);
+    const Window w{row, 0, static_cast<size_t>(std::max<int64_t>(0, ys.end - ys.begin)), 1};
+    const T* from = input + (image * g.in_h + size_t(ys.begin)) * row;
+    AllChannels<T>(2 * out_row, MaxStep<T>{w, from, most, low, high});
+    T* to = output + r * out_row;
+    for (size_t i = 0; i < size_t(g.out_w); i += lanes) {
+      const auto* pairs = reinterpret_cast<const Lane*>(most) + 2 * i;
+      const auto a = hn::LoadU(d, pairs), b = hn::LoadU(d, pairs + lanes);
+      const auto v = hn::Max(hn::BitCast(dt, hn::ConcatEven(d, b, a)),
+                             hn::BitCast(dt, hn::ConcatOdd(d, b, a)));
+      if (i + lanes <= size_t(g.out_w)) {
+        hn::StoreU(v, dt, to + i * g.in_c);
+      } else {
+        hn::Store(v, dt, last);
+        std::memcpy(to + i * g.in_c, last, (size_t(g.out_w) - i) * sizeof(Lane));
+      }
+    }
+  }
+}
+
+// Whether it has served.
+template <typename T>
+bool RunMaxPairs(const ConvGeometry& g, const T* input, T low, T high, T* output, size_t begin,
+                 size_t end) {
+  if (g.filter_w != 2 || g.stride_w != 2 || g.pad_w != 0 || 2 * g.out_w > g.in_w) return false;
+  const size_t bytes = size_t(g.in_c) * sizeof(T);
+  if (2 * bytes * size_t(g.out_w) > kPairRow) return false;
+  if (bytes == 8) {
+    MaxPairs<uint64_t>(g, input, low, high, output, begin, end);
+  } else if (bytes == 4) {
+    MaxPairs<uint32_t>(g, input, low, high, output, begin, end);
+  }
+  return bytes == 4 || bytes == 8;
+}
+
+#endif  // HWY_SCALAR
+
 template <typename T>
 HWY_INLINE void MaxLoop(const ConvGeometry& g, const T* input, int32_t low, int32_t high, T* output,
                         size_t begin, size_t end) {
   const size_t channels = g.in_c;
+#if HWY_TARGET != HWY_SCALAR
+  if (RunMaxPairs(g, input, static_cast<T>(low), static_cast<T>(high), output, begin, end)) return;
+#endif
   ForEachWindow(g, begin, end, [&](const Window& w, size_t from, size_t to) HWY_ATTR {
     AllChannels<T>(channels, MaxStep<T>{w, input + from, output + to, static_cast<T>(low),
                                         static_cast<T>(high)});

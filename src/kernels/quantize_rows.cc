@@ -29,7 +29,7 @@ struct Range {
 Range FindRange(const float* values, size_t count, float start) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  const auto first = hn::Set(d, start);
+  const auto first = hn::Set(d, start), zero = hn::Zero(d);
   hn::Vec<D> low[4], high[4], odd[4];
 #pragma GCC unroll 4
   for (size_t v = 0; v < 4; ++v) {
@@ -44,7 +44,7 @@ Range FindRange(const float* values, size_t count, float start) {
       low[v] = hn::Min(low[v], x);
       high[v] = hn::Max(high[v], x);
       // Zero, or NaN for what is infinite or no number.
-      odd[v] = hn::Add(odd[v], hn::Sub(x, x));
+      odd[v] = hn::MulAdd(x, zero, odd[v]);
     }
   }
   const auto least = hn::Min(hn::Min(low[0], low[1]), hn::Min(low[2], low[3]));

@@ -138,6 +138,9 @@ absl::Status UseFastDepthwise(const PrepareArgs& args, const ConvGeometry& g, Fl
     spec.stage = wide ? DepthwiseStage::kWide : DepthwiseStage::kFixedPoint;
     spec.multipliers = multipliers.data();
     spec.bias = bias.empty() ? nullptr : bias.data();
+    spec.low = limits.low;
+    spec.high = limits.high;
+    spec.zero_point = output.zero_point();
     if (wide) spec.input_range = 32768 + std::abs(input.zero_point());
     s->run.input_offset = -input.zero_point();
     s->run.zero_point = output.zero_point();

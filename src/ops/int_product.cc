@@ -79,6 +79,28 @@ bool IsBounded(const IntProductArgs& what, double largest) {
          });
 }
 
+// Inputs, their zero point taken off, are at most 255 in magnitude.
+template <typename Bias>
+void SetLines(const Bias* bias, size_t columns, IntProduct* p) {
+  const IntStage& s = p->stage;
+  const int64_t most = std::max(int64_t{s.high} - s.zero_point, int64_t{s.zero_point} - s.low);
+  if (s.type == IntStage::Out::kInt16 || most > 255 || !UsesLines()) return;
+  LineSpec spec;
+  spec.most = static_cast<int32_t>(most);
+  spec.positive = s.low >= s.zero_point;
+  size_t n = 0;
+  for (const IntWeights& w : p->conv.groups) {
+    for (int64_t absolute : w.absolute) {
+      spec.multiplier = {p->multiplier[n], p->left_shift[n] - p->right_shift[n]};
+      spec.middle = bias == nullptr ? 0 : static_cast<int64_t>(bias[n]);
+      spec.reach = 255 * absolute;
+      p->lines.Add(FitLine(spec));
+      ++n;
+    }
+  }
+  for (; n < columns + kSlack; ++n) p->lines.Add({LineKind::kOne});
+}
+
 template <typename Bias>
 void Finish(const IntProductArgs& what, const Bias* bias, size_t columns, IntProduct* p) {
   const bool int16 = what.input == schema::TensorType_INT16;
@@ -89,6 +111,7 @@ void Finish(const IntProductArgs& what, const Bias* bias, size_t columns, IntPro
     p->stage.kind = exact ? IntStage::Kind::kWide : IntStage::Kind::kFixed;
     SetShifts(what, columns, p);
     p->stage.bounded = !exact && IsBounded(what, largest);
+    if (!exact) SetLines(bias, columns, p);
   } else {
     p->stage.kind = IntStage::Kind::kDouble;
     Spread<double, double>(
@@ -118,6 +141,7 @@ IntStage IntProduct::StageTo(void* out, size_t columns) const {
   s.multiplier = DataOf(multiplier);
   s.left_shift = DataOf(left_shift);
   s.right_shift = DataOf(right_shift);
+  s.lines = lines.kind.empty() ? nullptr : &lines;
   s.factor = DataOf(factor);
   s.wide_bias = DataOf(wide_bias);
   s.column_scale = DataOf(column_scale);

@@ -20,6 +20,7 @@ namespace litesmith {
 struct IntProduct {
   IntConv conv;  // one group for FULLY_CONNECTED
   std::vector<int32_t> init, multiplier, left_shift, right_shift;
+  FixedLines lines;
   std::vector<double> factor;
   std::vector<int64_t> wide_bias;
   std::vector<float> column_scale, bias;

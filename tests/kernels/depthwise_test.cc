@@ -39,6 +39,9 @@ std::vector<ConvGeometry> Cases() {
       MakeConv(1, 8, 3, 3, 3, 1, 1, true),     MakeConv(1, 8, 1, 1, 3, 1, 1, true),
       MakeConv(1, 11, 20, 20, 5, 1, 1, false), MakeConv(1, 7, 8, 8, 5, 1, 1, true),
       MakeConv(2, 2, 8, 8, 3, 1, 1, true),     MakeConv(1, 4, 17, 17, 3, 1, 1, true),
+      MakeConv(1, 11, 16, 16, 3, 2, 1, true),  MakeConv(2, 12, 32, 32, 3, 2, 1, true),
+      MakeConv(1, 9, 96, 96, 3, 2, 1, true),   MakeConv(1, 10, 144, 144, 3, 1, 1, true),
+      MakeConv(1, 23, 24, 24, 3, 1, 1, true),  MakeConv(1, 13, 64, 64, 3, 2, 1, false),
   };
   // Strides and dilations that differ between the axes, padding on one side.
   ConvGeometry uneven = MakeConv(1, 9, 24, 24, 3, 1, 1, true);
@@ -146,9 +149,10 @@ class IntegerCase {
   void RunOnTargets(DepthwiseStage stage, int32_t zero, In low, In high, bool dot_products,
                     const std::vector<In>& want) {
     ForEachTarget(DepthwiseS16Targets(), [&](const char* name) {
-      const DepthwiseS16Packed packed = PackDepthwiseS16(
-          {g_, stage, weights_.data(), multipliers_.data(), wide_bias_.data(),
-           sizeof(In) == 1 ? 255 : 32768, std::is_same_v<In, int8_t>, dot_products});
+      const DepthwiseS16Packed packed =
+          PackDepthwiseS16({g_, stage, weights_.data(), multipliers_.data(), wide_bias_.data(),
+                            sizeof(In) == 1 ? 255 : 32768, std::is_same_v<In, int8_t>, dot_products,
+                            low, high, zero});
       const bool vectors = std::strcmp(name, "SCALAR") != 0 && g_.out_c >= 8;
       ASSERT_EQ(packed.fits(), vectors);
       if (!vectors) return;

@@ -94,6 +94,33 @@ TEST(SumRow, IsTheReferences) {
   }
 }
 
+TEST(SumRow, IsTheReferencesForEveryPairOfInt8) {
+  std::vector<int8_t> a(65536), b(a.size()), want(a.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<int8_t>(i / 256);
+    b[i] = static_cast<int8_t>(i * 167 % 256);  // neighbours far apart
+  }
+  Random random(5);
+  for (int turn = 0; turn < 8; ++turn) {
+    reference::QuantizedSum f = MakeSum(random.Uniform(0.01, 0.1), random.Uniform(0.01, 0.1),
+                                        random.Uniform(0.02, 0.2), 20);
+    f.a_offset = static_cast<int32_t>(random.Below(256)) - 127;
+    f.b_offset = static_cast<int32_t>(random.Below(256)) - 127;
+    f.out_offset = static_cast<int32_t>(random.Below(256)) - 128;
+    f.subtract = turn % 2 != 0;
+    f.low = turn < 6 ? -128 : f.out_offset;
+    f.high = 127;
+    for (size_t i = 0; i < a.size(); ++i) want[i] = f(a[i], b[i]);
+    const auto row = SumRow::Make<int8_t>(f);
+    ASSERT_TRUE(row.has_value());
+    ForEachTarget(ElementwiseRowTargets(), [&](const char*) {
+      std::vector<int8_t> got(a.size());
+      row->Run(a.data(), b.data(), RowSteps{true, true, a.size()}, got.data());
+      ASSERT_EQ(got, want);
+    });
+  }
+}
+
 TEST(SumRow, LeavesWhatCouldOverflow) {
   reference::QuantizedSum f = MakeSum(1.0, 1.0, 1.0, 15);
   f.a_offset = 5;
@@ -208,7 +235,8 @@ void CheckPools(const reference::ConvGeometry& g, int32_t low, int32_t high) {
 TEST(PoolRows, AreTheReferences) {
   using testing::MakeConv;
   for (const reference::ConvGeometry& g :
-       {MakeConv(1, 8, 8, 8, 2, 2, 1, false), MakeConv(2, 9, 75, 75, 3, 1, 1, true),
+       {MakeConv(1, 8, 8, 8, 2, 2, 1, false), MakeConv(2, 30, 8, 8, 2, 2, 1, false),
+        MakeConv(1, 7, 4, 4, 2, 2, 1, true), MakeConv(2, 9, 75, 75, 3, 1, 1, true),
         MakeConv(1, 7, 3, 3, 3, 2, 1, true), MakeConv(1, 7, 130, 130, 7, 1, 1, false)}) {
     SCOPED_TRACE(testing::Describe(g));
     CheckPools<int8_t>(g, -128, 127);

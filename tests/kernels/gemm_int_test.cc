@@ -40,13 +40,16 @@ struct Problem {
 std::vector<Problem> Problems() {
   std::vector<Problem> out;
   for (size_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
-    for (size_t n : {1, 8, 15, 16, 17, 33}) {
+    for (size_t n : {1, 8, 15, 16, 17, 32, 33}) {
       for (size_t run : {1, 3, 8, 27}) out.push_back({m, n, 1, run});
     }
   }
   for (size_t taps : {2, 3, 9}) {
     for (size_t run : {1, 3, 16}) out.push_back({11, 40, taps, run});
   }
+  out.push_back({16, 16, 3, 27});
+  out.push_back({17, 8, 3, 9});
+  out.push_back({16, 28, 1, 24});
   out.push_back({3, 20, 1, 0});
   out.push_back({1, 20, 1, 1352});
   out.push_back({50, 140, 2, 601});
@@ -145,8 +148,8 @@ constexpr IntStage::Out OutOf() {
 }
 
 template <typename In, typename Out>
-void ExpectFixed(const Problem& p, const IntKernel& kernel, bool bytes, bool bounded,
-                 uint64_t seed) {
+void ExpectFixed(const Problem& p, const IntKernel& kernel, bool bytes, bool bounded, uint64_t seed,
+                 bool with_lines = false) {
   const Case<In> c(p, kernel, bytes, seed);
   const Columns columns(p.n, bounded, seed + 1000);
   const std::vector<int32_t> init = c.Init(columns.bias);
@@ -159,6 +162,17 @@ void ExpectFixed(const Problem& p, const IntKernel& kernel, bool bytes, bool bou
   s.low = std::numeric_limits<Out>::min() + 3;
   s.high = std::numeric_limits<Out>::max() - 5;
   s.zero_point = sizeof(Out) == 1 ? -17 : 0;
+  if (with_lines && seed % 2 == 0) s.low = s.zero_point;  // ReLU
+  FixedLines lines;
+  for (size_t n = 0; with_lines && n < p.n + 2 * kIntPanel; ++n) {
+    LineSpec spec;
+    spec.multiplier = {columns.multiplier[n], columns.left[n] - columns.right[n]};
+    spec.middle = n < p.n ? columns.bias[n] : 0;
+    spec.reach = n < p.n ? 255 * c.packed.absolute[n] : 0;
+    spec.positive = s.low >= s.zero_point;
+    lines.Add(FitLine(spec));
+  }
+  if (with_lines && UsesLines()) s.lines = &lines;
   std::vector<Out> out(p.m * p.n);
   s.out = out.data();
   s.stride = p.n;
@@ -185,6 +199,7 @@ TEST(GemmInt, FixedPointHasTheReferenceBitsOnEveryTarget) {
         if (!bounded) ExpectFixed<int16_t, int16_t>(p, kernel, false, false, seed);
         if (kernel.bytes != nullptr) {
           ExpectFixed<int8_t, int8_t>(p, kernel, true, bounded, seed);
+          ExpectFixed<int8_t, int8_t>(p, kernel, true, bounded, seed, true);
           ExpectFixed<uint8_t, uint8_t>(p, kernel, true, bounded, seed);
         }
       }
@@ -334,6 +349,7 @@ TEST(GemmInt, HybridSumsBecomeTheReferenceFloatsOnEveryTarget) {
       s.row_zero = zeros.data();
       s.column_sum = c.packed.sums.data();
       s.bias = seed % 5 == 0 ? nullptr : bias.data();
+      s.positions = seed % 4 == 0 ? 1 : p.m;  // the rows of an image share a scale
       s.float_low = -3.0f;
       s.float_high = 50.0f;
       std::vector<float> out(p.m * p.n), expected(p.m * p.n);
@@ -343,9 +359,9 @@ TEST(GemmInt, HybridSumsBecomeTheReferenceFloatsOnEveryTarget) {
       const reference::HybridStage stage{s.bias, s.row_scale, s.column_scale, 1, s.columns_first,
                                          -3.0f,  50.0f,       expected.data()};
       for (size_t i = 0; i < out.size(); ++i) {
-        const size_t m = i / p.n, n = i % p.n;
-        stage(i, static_cast<int32_t>(n), static_cast<int32_t>(m),
-              static_cast<uint32_t>(c.sums[i] - int64_t{zeros[m]} * c.packed.sums[n]));
+        const size_t row = i / p.n / s.positions, n = i % p.n;
+        stage(i, static_cast<int32_t>(n), static_cast<int32_t>(row),
+              static_cast<uint32_t>(c.sums[i] - int64_t{zeros[row]} * c.packed.sums[n]));
       }
       ASSERT_EQ(out, expected);
     }
