@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
-"""An epoch of MNIST training: litesmith beside Keras on TensorFlow, in turns, on the same machine.
+"""Epochs of training: litesmith beside TensorFlow (tf_keras, and tfmot for quantization-aware training).
 
-    bench/peers/train.py [--bench build/bench/train_bench] [--data IDX_FOLDER] [--epochs 3] [--threads N]
+    bench/peers/train.py [--program build/litesmith] [--shared ../shared] [--cases mnist,mnist-qat,resnet8,resnet8-qat]
+                         [--epochs 3] [--threads N] [--markdown FILE]
 
-Needs a Python with tensorflow (tensorflow-cpu 2.21) and numpy. Prints one line a measurement and JSON at the end.
+Each of the two trains the same network on the same data (batches of 64, Adam) in a process of its own. Reported per case:
+seconds of an epoch (the median without the first, which traces and reads), processor seconds of an epoch, and the peak of
+resident memory. litesmith's seconds include its validation pass.
+
+Needs a Python with tensorflow and numpy; the -qat cases also tf_keras and tensorflow-model-optimization. What is not
+installed is left out.
 """
 import argparse
 import gzip
@@ -12,74 +18,162 @@ import os
 import statistics
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 
 ARGUMENTS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ARGUMENTS.add_argument("--bench", default="build/bench/train_bench")
-ARGUMENTS.add_argument("--data", default="../shared/data/mnist", help="IDX files of MNIST, gzipped or not")
+ARGUMENTS.add_argument("--program", default="build/litesmith")
+ARGUMENTS.add_argument("--shared", default="../shared", help="the folder with data/ and models/")
+ARGUMENTS.add_argument("--cases", default="mnist,mnist-qat,resnet8,resnet8-qat")
 ARGUMENTS.add_argument("--epochs", type=int, default=3)
 ARGUMENTS.add_argument("--threads", type=int, default=os.cpu_count())
-ARGUMENTS.add_argument("--batch", type=int, default=64)
-options = ARGUMENTS.parse_args()
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+ARGUMENTS.add_argument("--markdown", help="append the table to this file")
+ARGUMENTS.add_argument("--peer", help=argparse.SUPPRESS)  # run this case with TensorFlow, in this process
+OPTIONS = ARGUMENTS.parse_args()
+BATCH = 64
+RESNET = "models/mlperf-tiny/image_classification/pretrainedResnet.h5"
 
 
-def read(name, header):
-    path = os.path.join(options.data, name)
-    opener = open
-    if not os.path.exists(path):
-        path, opener = path + ".gz", gzip.open
-    with opener(path, "rb") as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header)
+def shared(name):
+    return os.path.join(OPTIONS.shared, name)
 
 
-def keras_epochs():
-    images = read("train-images-idx3-ubyte", 16).reshape(-1, 28, 28, 1).astype(np.float32) / 255
-    labels = read("train-labels-idx1-ubyte", 8).astype(np.int32)
-    layers = tf.keras.layers
-    model = tf.keras.Sequential([
-        layers.Input((28, 28, 1)), layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D(2),
+# ---- TensorFlow, in a process of its own
+
+def mnist_data(np):
+    def read(name, header):
+        with gzip.open(shared(f"data/mnist/{name}.gz")) as file:
+            return np.frombuffer(file.read(), np.uint8, offset=header)
+    return (read("train-images-idx3-ubyte", 16).reshape(-1, 28, 28, 1).astype(np.float32) / 255,
+            read("train-labels-idx1-ubyte", 8).astype(np.int32))
+
+
+def cifar_data(np, tf):
+    pictures, names = [], []
+    with tarfile.open(shared("data/cifar10/train.tar.gz")) as archive:
+        for entry in archive:
+            if entry.name.endswith(".jpg"):
+                names.append(entry.name.split("/")[-2])
+                pictures.append(tf.io.decode_jpeg(archive.extractfile(entry).read()).numpy())
+    classes = sorted(set(names))
+    return np.stack(pictures), np.array([classes.index(name) for name in names], np.int32)
+
+
+def augmented(tf, pictures, labels):
+    def change(picture, label):
+        picture = tf.image.random_flip_left_right(picture)
+        picture = tf.pad(picture, [[4, 4], [4, 4], [0, 0]], "REFLECT")
+        return tf.cast(tf.image.random_crop(picture, [32, 32, 3]), tf.float32), label
+    data = tf.data.Dataset.from_tensor_slices((pictures, labels)).shuffle(10000)
+    return data.map(change, num_parallel_calls=OPTIONS.threads).batch(BATCH).prefetch(2)
+
+
+def mnist_model(keras):
+    layers = keras.layers
+    return keras.Sequential([
+        layers.InputLayer((28, 28, 1)), layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D(2),
         layers.Flatten(), layers.Dense(16, activation="relu"), layers.Dense(10, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    for _ in range(options.epochs + 1):  # the first one traces and compiles
-        start = time.perf_counter()
-        history = model.fit(images, labels, batch_size=options.batch, epochs=1, verbose=0)
-        yield time.perf_counter() - start, history.history["accuracy"][0]
 
 
-def litesmith_epochs():
-    lines = subprocess.run(
-        [options.bench, options.data, str(options.epochs + 1), str(options.threads), "1", str(options.batch)],
-        check=True, capture_output=True, text=True).stdout.splitlines()
-    for line in lines:
-        record = json.loads(line)
-        if "epoch" in record:  # its seconds include the 10,000 test images
-            yield record["seconds"], record["accuracy"]
+def run_peer(case):
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import numpy as np
+    import tensorflow as tf
+    import tf_keras as keras
+    tf.config.threading.set_intra_op_parallelism_threads(OPTIONS.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(OPTIONS.threads)
+    network, qat = case.split("-")[0], case.endswith("-qat")
+    if network == "mnist":
+        model, data = mnist_model(keras), mnist_data(np)
+        fit = {"x": data[0], "y": data[1], "batch_size": BATCH}
+    else:
+        model = keras.models.load_model(shared(RESNET), compile=False)
+        fit = {"x": augmented(tf, *cifar_data(np, tf))}
+    if qat:
+        import tensorflow_model_optimization as tfmot
+        model = tfmot.quantization.keras.quantize_model(model)
+    model.compile(keras.optimizers.Adam(1e-4 if qat else 1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    seconds, processor = [], []
+    for _ in range(OPTIONS.epochs):
+        start, used = time.perf_counter(), time.process_time()
+        model.fit(**fit, epochs=1, verbose=0)
+        seconds.append(time.perf_counter() - start)
+        processor.append(time.process_time() - used)
+    print(json.dumps({"seconds": seconds, "processor": processor}))
 
 
-def measure(name, epochs):
-    seconds = []
-    for number, (elapsed, accuracy) in enumerate(epochs):
-        print(f"{name:10} epoch {number + 1}: {elapsed:.3f} s, training accuracy {accuracy:.4f}", flush=True)
-        if number > 0:
-            seconds.append(elapsed)
-    return statistics.median(seconds)
+# ---- both, watched from outside
+
+def watched(command):
+    """Standard output, processor seconds and peak memory (MB) of a process."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = subprocess.Popen(command, stdout=out, stderr=err)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if child.returncode != 0:
+            raise RuntimeError(err.read().decode(errors="replace").strip().splitlines()[-1])
+        return out.read().decode(), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def measure_peer(case):
+    command = [sys.executable, __file__, "--peer", case, "--shared", OPTIONS.shared, "--epochs", str(OPTIONS.epochs),
+               "--threads", str(OPTIONS.threads)]
+    out, _, memory = watched(command)
+    record = json.loads(out.splitlines()[-1])
+    return statistics.median(record["seconds"][1:]), statistics.median(record["processor"][1:]), memory
+
+
+def measure_litesmith(case, folder):
+    network, qat = case.split("-")[0], case.endswith("-qat")
+    flags = (["--data", shared("data/mnist")] if network == "mnist" else
+             ["--data", shared("data/cifar10"), "--augment", "flip,crop"])
+    source = shared("golden/mnist/mnist_model_float32.tflite" if network == "mnist" else RESNET)
+    if network == "resnet8":
+        flags += ["--std", "1"]
+    if qat:
+        flags += ["--qat", "int8"]
+    used, seconds, memory = {}, [], 0.0
+    for epochs in (1, OPTIONS.epochs):  # the difference is what epochs cost
+        report = os.path.join(folder, "report.json")
+        _, used[epochs], memory = watched([
+            OPTIONS.program, "train", source, "-o", os.path.join(folder, "out.tflite"), *flags, "--epochs", str(epochs),
+            "--batch-size", str(BATCH), "--num-threads", str(OPTIONS.threads), "--json", report])
+        with open(report, encoding="utf-8") as file:
+            seconds = [epoch["seconds"] for epoch in json.load(file)["epochs"]]
+    return statistics.median(seconds[1:]), (used[OPTIONS.epochs] - used[1]) / (OPTIONS.epochs - 1), memory
 
 
 def main():
-    result = {"threads": options.threads, "batch": options.batch,
-              "tensorflow": tf.__version__,
-              "litesmith_epoch_s": measure("litesmith", litesmith_epochs()),
-              "keras_epoch_s": measure("keras", keras_epochs())}
-    result["times_faster"] = result["keras_epoch_s"] / result["litesmith_epoch_s"]
-    print(json.dumps(result))
+    if OPTIONS.peer:
+        run_peer(OPTIONS.peer)
+        return 0
+    if OPTIONS.epochs < 2:
+        ARGUMENTS.error("--epochs must be 2 or more: the first is not counted")
+    lines = ["| case | epoch (s): litesmith | TensorFlow | processor (s): litesmith | TensorFlow | memory (MB): litesmith | TensorFlow |",
+             "|---|---|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        for case in OPTIONS.cases.split(","):
+            ours = measure_litesmith(case, folder)
+            try:
+                theirs = measure_peer(case)
+            except RuntimeError as error:
+                print(f"{case}: TensorFlow: {error}", file=sys.stderr)
+                theirs = None
+            cells = [case]
+            for i in range(3):
+                cells.append(f"{ours[i]:.3g}" if i < 2 else f"{ours[i]:.0f}")
+                cells.append("" if theirs is None else f"{theirs[i]:.3g}" if i < 2 else f"{theirs[i]:.0f}")
+            lines.append("| " + " | ".join(cells) + " |")
+            print(lines[-1], flush=True)
+    print("\n".join(lines))
+    if OPTIONS.markdown:
+        with open(OPTIONS.markdown, "a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
     return 0
 
 
