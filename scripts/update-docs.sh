@@ -13,3 +13,7 @@ program=${LITESMITH_PROGRAM:-build/litesmith}
 } >docs/operators.md.new
 mv docs/operators.md.new docs/operators.md
 echo "written: docs/operators.md"
+# The guide's outputs are this machine's; they need MNIST and a Keras file of the shared folder.
+if [ -d "${LITESMITH_SHARED:-../shared}/golden/mnist" ]; then
+  LITESMITH_PROGRAM=$program scripts/update-guide.py
+fi

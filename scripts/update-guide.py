@@ -4,7 +4,7 @@ one fresh folder, and puts what it prints (both streams) behind it. Lines "# ...
 
     LITESMITH_PROGRAM=build/litesmith LITESMITH_SHARED=../shared scripts/update-guide.py [--check]
 
-The folder has mnist/ and mnist_cnn_model.keras from the shared folder, and a blank digit.npy. --check writes nothing and fails where a
+The folder has mnist/ and mnist_cnn* from the shared folder, and a blank digit.npy. --check writes nothing and fails where a
 command now ends otherwise (works or fails) or says other words; numbers may differ.
 """
 import os
@@ -25,7 +25,8 @@ def prepare(folder):
     work = os.path.join(folder, "work")
     os.mkdir(work)
     os.symlink(os.path.join(shared, "data/mnist"), os.path.join(work, "mnist"))
-    os.symlink(os.path.join(shared, "golden/mnist/mnist_cnn_model.keras"), os.path.join(work, "mnist_cnn_model.keras"))
+    for name in ("mnist_cnn_model.keras", "mnist_cnn.json", "mnist_cnn.weights.h5"):
+        os.symlink(os.path.join(shared, "golden/mnist", name), os.path.join(work, name))
     header = str({"descr": "<f4", "fortran_order": False, "shape": (1, 28, 28, 1)}).ljust(117) + "\n"
     with open(os.path.join(work, "digit.npy"), "wb") as file:  # 10 + 118 bytes, then the values
         file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(784 * 4))

@@ -1,5 +1,7 @@
 #include "command.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 
 namespace litesmith::cli {
@@ -78,6 +80,7 @@ absl::Status Deliver(const Report& report, const std::string& json) {
     if (!written.ok()) return written;
   }
   std::fputs(ToText(report).c_str(), stdout);
+  if (!json.empty()) fmt::print("written: {}\n", json);
   return absl::OkStatus();
 }
 

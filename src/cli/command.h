@@ -64,8 +64,8 @@ void AddJson(CLI::App* sub, std::string* path);
 
 // Before long work: fails where --json could not be written.
 absl::Status CheckJson(const std::string& path, const std::vector<std::string>& inputs);
-// The report to the user: as text, and as JSON where asked for; "-" prints the JSON instead of the
-// text.
+// The report to the user: as text, and as JSON where asked for, with a line that names the file;
+// "-" prints the JSON instead of the text.
 absl::Status Deliver(const Report& report, const std::string& json);
 
 }  // namespace litesmith::cli

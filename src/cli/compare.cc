@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "command.h"
 
 namespace litesmith::cli {
@@ -30,7 +32,12 @@ absl::Status DoCompare(const Flags& flags, const Context& context) {
     if (!page.ok()) return page.status();
     if (absl::Status status = WriteText(flags.html, *page); !status.ok()) return status;
   }
-  return Deliver(result->report, flags.json);
+  if (absl::Status status = Deliver(result->report, flags.json); !status.ok()) return status;
+  if (flags.json == "-") return absl::OkStatus();
+  for (const std::string& file : {flags.html, flags.node_data}) {
+    if (!file.empty()) fmt::print("written: {}\n", file);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace

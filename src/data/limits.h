@@ -15,9 +15,9 @@ namespace litesmith {
 // OK when `bytes` for `what` fit the memory budget.
 inline absl::Status CheckBudget(uint64_t bytes, const char* what, const Context& context) {
   if (bytes <= context.memory_budget) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      fmt::format("{} would take {} MB, more than the memory budget of {} MB", what, bytes >> 20,
-                  context.memory_budget >> 20));
+  return absl::ResourceExhaustedError(fmt::format(
+      "{} would take {} MB, more than the memory budget of {} MB; allow more with --max-memory",
+      what, bytes >> 20, context.memory_budget >> 20));
 }
 
 // Resizes within the budget; an error instead of an exception where the memory is not there.
