@@ -5,6 +5,7 @@
 #include "kernels/reference/lookup.h"
 #include "kernels/reference/sigmoid_int16.h"
 #include "ops/elementwise.h"
+#include "ops/function_kernel.h"
 #include "ops/gradient.h"
 #include "ops/half_kernel.h"
 #include "ops/op_support.h"
@@ -61,6 +62,9 @@ absl::StatusOr<Kernel> PrepareActivation(const PrepareArgs& args) {
   const TensorView &in = args.in(0), &out = args.out(0);
   if (in.type != out.type) return NoKernel(args);
   if (in.type == schema::TensorType_FLOAT32) {
+    if (args.mode == KernelMode::kBest) {
+      return FunctionKernel(args, tanh ? RowFunction::kTanh : RowFunction::kLogistic);
+    }
     if (tanh) return UnaryKernel<float, float>(args, Tanh);
     return UnaryKernel<float, float>(args, reference::Logistic);
   }

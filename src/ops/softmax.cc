@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 
+#include "kernels/activation_f32.h"
 #include "ops/elementwise.h"
 #include "ops/gradient.h"
 #include "ops/half_kernel.h"
@@ -218,6 +219,11 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args) {
   const TensorType in = args.in(0).type;
   const TensorType out = args.out(0).type;
   if (in == schema::TensorType_FLOAT32 && out == in) {
+    if (args.mode == KernelMode::kBest) {
+      return RowKernel<float, float>(args, [beta](const float* from, size_t depth, float* to) {
+        SoftmaxRowF32(from, depth, beta, to);
+      });
+    }
     return RowKernel<float, float>(args, [beta](const float* from, size_t depth, float* to) {
       reference::SoftmaxRow(from, depth, beta, to);
     });

@@ -11,6 +11,7 @@
 
 #include "kernels/reference/lookup.h"
 #include "ops/elementwise.h"
+#include "ops/function_kernel.h"
 #include "ops/gradient.h"
 #include "ops/half_kernel.h"
 
@@ -196,12 +197,18 @@ absl::StatusOr<Kernel> PrepareGelu(const PrepareArgs& args) {
   if (IsHalf(args)) return HalfKernel(args, PrepareGelu);
   const bool approximate = args.node.GetOptions<schema::GeluOptionsT>().approximate;
   const auto f = approximate ? reference::GeluApproximate : reference::Gelu;
+  if (IsFloat(args) && args.mode == KernelMode::kBest) {
+    return FunctionKernel(args, approximate ? RowFunction::kGeluApproximate : RowFunction::kGelu);
+  }
   if (IsFloat(args)) return UnaryKernel<float, float>(args, f);
   LS_RETURN_IF_ERROR(CheckQuantized(args, {TensorType_INT8, TensorType_UINT8, TensorType_INT16}));
   return RealFunctionKernel(args, f);
 }
 
 absl::StatusOr<Kernel> PrepareHardSwish(const PrepareArgs& args) {
+  if (IsFloat(args) && args.mode == KernelMode::kBest) {
+    return FunctionKernel(args, RowFunction::kHardSwish);
+  }
   if (IsFloat(args)) return UnaryKernel<float, float>(args, reference::HardSwish);
   LS_RETURN_IF_ERROR(CheckQuantized(args, {TensorType_INT8, TensorType_UINT8}));
   const TensorView &in = args.in(0), &out = args.out(0);
