@@ -72,7 +72,7 @@ int OnProgress(void* user, int64_t total, int64_t done, int64_t, int64_t) {
 }
 
 template <typename F>
-bool Find(void* library, const char* name, F* function) {
+[[maybe_unused]] bool Find(void* library, const char* name, F* function) {
   *function = reinterpret_cast<F>(::dlsym(library, name));
   return *function != nullptr;
 }
@@ -80,6 +80,10 @@ bool Find(void* library, const char* name, F* function) {
 }  // namespace
 
 absl::StatusOr<Curl> Curl::Load() {
+#ifdef LITESMITH_NO_DOWNLOAD
+  return absl::UnavailableError(
+      "this program was built without download support: copy the files by hand");
+#else
   void* library = nullptr;
   for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"}) {
     if (library == nullptr) library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
@@ -98,6 +102,7 @@ absl::StatusOr<Curl> Curl::Load() {
     return absl::UnavailableError("the installed libcurl lacks functions; reinstall libcurl4");
   }
   return curl;
+#endif
 }
 
 absl::StatusOr<std::vector<std::byte>> Curl::Get(const std::string& url, uint64_t most,

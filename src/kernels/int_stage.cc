@@ -7,6 +7,10 @@
 
 #include "base/fixed_point.h"
 #include "kernels/int_tile.h"
+// NEON of 32 bits has no vectors of doubles.
+#if defined(__arm__)
+#define HWY_DISABLED_TARGETS HWY_NEON
+#endif
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
