@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the outputs in docs/guide.md anew: runs every line that begins with "$ " in its console blocks, in order, in
-one fresh folder, and puts what it prints (both streams) behind it. Lines "# ..." in a block stay.
+one fresh folder, and puts what it prints (both streams) behind it.
 
     LITESMITH_PROGRAM=build/litesmith LITESMITH_SHARED=../shared scripts/update-guide.py [--check]
 
@@ -55,7 +55,7 @@ def renew(text):
                 inside = line == "```console"
                 out.append(line)
                 continue
-            if not inside or line.startswith("#"):
+            if not inside:
                 out.append(line)
                 continue
             if not line.startswith("$ "):
