@@ -40,8 +40,8 @@ struct DemoRequest {
 };
 
 // The whole way of a model: train, convert, quantize by each recipe, evaluate and time every file.
-// Writes OUTPUT/mnist_tflite_models/mnist_model_*.tflite and benchmark_results.json beside them,
-// and returns the report.
+// Writes OUTPUT/mnist_tflite_models/mnist_model_*.tflite, and benchmark_results.json and
+// report.html (plots and a table for a browser) beside that folder, and returns the report.
 absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& context = {},
                                const std::function<void(const EpochSummary&)>& on_epoch = {});
 

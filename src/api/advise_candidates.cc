@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "api/shell.h"
 #include "api/state.h"
 #include "data/gzip.h"
 #include "litesmith/array.h"
@@ -96,22 +97,11 @@ class Planner {
   int64_t batch_;
 };
 
-// As one word of a shell's command line.
-std::string Quoted(std::string word) {
-  if (!word.empty() && word[0] == '-') word = "./" + word;
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:+@%-";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string out = "'";
-  for (char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 void AddSource(const char* flag, const DataSource& source, std::string* line) {
-  if (!source.path.empty()) *line += fmt::format(" {} {}", flag, Quoted(source.path));
+  if (!source.path.empty()) *line += fmt::format(" {} {}", flag, ShellWord(source.path));
   if (!source.mean.empty()) *line += fmt::format(" --mean={}", fmt::join(source.mean, ","));
   if (!source.std.empty()) *line += fmt::format(" --std={}", fmt::join(source.std, ","));
-  if (!source.labels.empty()) *line += fmt::format(" --labels {}", Quoted(source.labels));
+  if (!source.labels.empty()) *line += fmt::format(" --labels {}", ShellWord(source.labels));
 }
 
 // As --input-type takes it: "int8".
@@ -154,8 +144,9 @@ struct Line {
   }
 
   std::string Start(const char* command) const {
-    std::string out = fmt::format("litesmith {} {} -o {}", command, Quoted(input), Quoted(file));
-    if (!weights.empty()) out += fmt::format(" --weights {}", Quoted(weights));
+    std::string out =
+        fmt::format("litesmith {} {} -o {}", command, ShellWord(input), ShellWord(file));
+    if (!weights.empty()) out += fmt::format(" --weights {}", ShellWord(weights));
     return out;
   }
 

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "api/benchmark_tables.h"
+#include "api/shell.h"
 #include "api/state.h"
 #include "api/train_compress.h"
 #include "api/train_stages.h"
@@ -12,6 +14,7 @@
 #include "litesmith/files.h"
 #include "passes/passes.h"
 #include "quantize/quantize.h"
+#include "report/page.h"
 #include "tflite/notes.h"
 #include "tflite/tflite.h"
 #include "train/qat.h"
@@ -22,6 +25,7 @@ namespace {
 
 constexpr char kFolder[] = "mnist_tflite_models";
 constexpr char kResults[] = "benchmark_results.json";
+constexpr char kPage[] = "report.html";
 constexpr uint64_t kSyntheticSeed = 0;
 
 // A file of the demo: what is written, and the graph as it is read back from there.
@@ -194,6 +198,33 @@ absl::StatusOr<Product> TrainForInt8(const DigitsRequest& request, const Graph& 
   return MakeProduct("quant_qat", std::move(integer), context);
 }
 
+// The command line of a request.
+std::string CommandOf(const DemoRequest& request) {
+  const DataSource& data = request.train.data;
+  std::string out = "litesmith demo";
+  if (!data.path.empty()) out += " --data " + ShellWord(data.path);
+  if (!data.split.empty()) out += " --split " + ShellWord(data.split);
+  if (!data.mean.empty()) out += fmt::format(" --mean={}", fmt::join(data.mean, ","));
+  if (!data.std.empty()) out += fmt::format(" --std={}", fmt::join(data.std, ","));
+  if (!data.labels.empty()) out += " --labels " + ShellWord(data.labels);
+  if (request.output != DemoRequest().output) out += " --output " + ShellWord(request.output);
+  out += fmt::format(" --epochs {} --seed {}", request.train.epochs, request.train.seed);
+  if (request.recipes != DemoRequest().recipes) {
+    out += fmt::format(" --recipes {}", fmt::join(request.recipes, ","));
+  }
+  if (request.all) out += " --all";
+  return out;
+}
+
+std::string PageOf(const DemoRequest& request, const Report& report, const SystemInfo& system) {
+  const std::string& data = request.train.data.path;
+  Value out = report.data;
+  out.Set("title", fmt::format("Digit models, trained on {}", data.empty() ? "drawn digits" : data))
+      .Set("machine", SystemLine(system))
+      .Set("command", CommandOf(request));
+  return BenchmarkPage(out);
+}
+
 absl::StatusOr<std::vector<BenchmarkRow>> Measure(const std::vector<Product>& products,
                                                   Dataset* test, const Context& context) {
   std::vector<BenchmarkRow> rows;
@@ -239,7 +270,8 @@ absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& contex
     LS_ASSIGN_OR_RETURN(Recipe recipe, FindRecipe(name));
     recipes.push_back(std::move(recipe));
   }
-  const std::string folder = (std::filesystem::path(request.output) / kFolder).string();
+  const std::filesystem::path output = request.output;
+  const std::string folder = (output / kFolder).lexically_normal().string();
   LS_RETURN_IF_ERROR(CheckFolder(folder));
   const Graph untrained = MnistNetwork(request.train.seed);
   const DataSource& source = request.train.data;
@@ -260,16 +292,19 @@ absl::StatusOr<Report> RunDemo(const DemoRequest& request, const Context& contex
     products.push_back(std::move(product));
   }
   LS_ASSIGN_OR_RETURN(const std::vector<BenchmarkRow> rows, Measure(products, test.get(), context));
-  Report report = BenchmarkReport(rows, ReadSystemInfo());
+  const SystemInfo system = ReadSystemInfo();
+  Report report = BenchmarkReport(rows, system);
   LS_RETURN_IF_ERROR(MakeDirectories(folder));
   for (const Product& product : products) {
     LS_RETURN_IF_ERROR(
         WriteFileAtomically(fmt::format("{}/{}.tflite", folder, product.name), product.bytes));
   }
-  const std::string results = (std::filesystem::path(request.output) / kResults).string();
+  const std::string results = (output / kResults).lexically_normal().string();
+  const std::string page = (output / kPage).lexically_normal().string();
   LS_RETURN_IF_ERROR(WriteText(results, ToJson(report)));
+  LS_RETURN_IF_ERROR(WriteText(page, PageOf(request, report, system)));
   report.notes.push_back(
-      fmt::format("written: {} models in {}, and {}", products.size(), folder, results));
+      fmt::format("written: {} models in {}; {} and {}", products.size(), folder, results, page));
   return report;
 }
 

@@ -56,15 +56,12 @@ void AddAdvise(CLI::App* app, CommonFlags* common, Action* chosen) {
       ->check(CLI::IsMember({"edgetpu", "hexagon", "gpu", "cpu", "pi4", "mcu"}))
       ->option_text("edgetpu|hexagon|gpu|cpu|pi4|mcu");
   sub->add_option("--max-size", request.max_size_kb, "Largest file, in KB of 1,024 bytes")
-      ->check(CLI::NonNegativeNumber)
       ->option_text("KB");
   sub->add_option("--max-latency-ms", request.max_latency_ms,
                   "Longest inference, where this machine is the target")
-      ->check(CLI::NonNegativeNumber)
       ->option_text("T");
   sub->add_option("--max-accuracy-drop", request.max_accuracy_drop,
                   "Most points of accuracy to lose against float32 (default 1)")
-      ->check(CLI::NonNegativeNumber)
       ->option_text("P");
   sub->add_option("--epochs", request.epochs, "Passes over --train-data, of each stage (default 3)")
       ->check(CLI::Range(1, 1000000))

@@ -22,11 +22,75 @@ bool IsTerminal() {
   return ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::strcmp(term, "dumb") != 0;
 }
 
+constexpr size_t kColumns = 100, kFlagColumn = 30;
+
+// Lines of up to `width` characters, broken at spaces.
+std::string Wrapped(const std::string& text, size_t width) {
+  std::string out;
+  size_t line = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    const size_t word = end - at;
+    if (line > 0 && line + 1 + word > width) {
+      out += '\n';
+      line = 0;
+    } else if (line > 0) {
+      out += ' ';
+      ++line;
+    }
+    out.append(text, at, word);
+    line += word;
+    at = end + 1;
+  }
+  return out;
+}
+
+class Help : public CLI::Formatter {
+ public:
+  Help() { column_width(kFlagColumn); }
+
+  // "--no-x{false}" sets x to false: nobody's business.
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, positional);
+    for (size_t at; (at = name.find('{')) != std::string::npos;) {
+      name.erase(at, name.find('}', at) - at + 1);
+    }
+    return name;
+  }
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    // "N:INT in [1 - 100]": a value out of range is told when it is given.
+    if (const size_t at = text.find(":INT"); at != std::string::npos) {
+      text.erase(at, text.find(']', at) - at + 1);
+    }
+    for (const char* noise : {" TEXT", " REQUIRED"}) {
+      if (const size_t at = text.find(noise); at != std::string::npos) {
+        text.erase(at, std::strlen(noise));
+      }
+    }
+    // A list within one word is no list of words.
+    const bool one_word = option->get_delimiter() != '\0' && !option->get_allow_extra_args();
+    if (one_word && text.size() >= 4 && text.compare(text.size() - 4, 4, " ...") == 0) {
+      text.erase(text.size() - 4);
+    }
+    return text;
+  }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    const bool required = option->get_required() && !option->get_positional();
+    return Wrapped((required ? "Required. " : "") + option->get_description(),
+                   kColumns - kFlagColumn);
+  }
+};
+
 std::string Count(const Context::Progress& p) {
   return p.total > 0 ? fmt::format("{} of {}", p.done, p.total) : fmt::format("{}", p.done);
 }
 
 }  // namespace
+
+std::shared_ptr<CLI::Formatter> HelpFormat() { return std::make_shared<Help>(); }
 
 Console::Console() : terminal_(IsTerminal()), start_(Clock::now()), last_(start_) {}
 

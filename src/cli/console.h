@@ -1,7 +1,9 @@
 #ifndef LITESMITH_CLI_CONSOLE_H_
 #define LITESMITH_CLI_CONSOLE_H_
 
+#include <CLI/CLI.hpp>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,10 @@ class Console {
   Clock::time_point start_, last_;
   std::vector<std::string> notes_;
 };
+
+// How --help shows flags: without CLI11's notation for types, ranges and defaults, and in lines that
+// fit a terminal of 100 columns.
+std::shared_ptr<CLI::Formatter> HelpFormat();
 
 }  // namespace litesmith::cli
 

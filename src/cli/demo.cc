@@ -37,8 +37,9 @@ void AddDemo(CLI::App* app, CommonFlags* common, Action* chosen) {
                   "MNIST as IDX files, gzipped or not (default: digits drawn by a generator)")
       ->type_name("DIR");
   AddPreprocessing(sub, &flags->request.train.data);
-  sub->add_option("--output", flags->request.output,
-                  "Folder for mnist_tflite_models/ and benchmark_results.json (default: here)")
+  sub->add_option(
+         "--output", flags->request.output,
+         "Folder for mnist_tflite_models/, benchmark_results.json and report.html (default: here)")
       ->type_name("DIR");
   sub->add_option("--epochs", flags->request.train.epochs, "Passes over the data (default 5)")
       ->check(CLI::Range(1, 1000000))

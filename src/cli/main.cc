@@ -153,8 +153,9 @@ int Work(const litesmith::cli::Action& action, const litesmith::cli::CommonFlags
 int main(int argc, char** argv) {
   CLI::App app(
       "Trained networks to small, fast, correct .tflite files: convert, quantize, train, run, "
-      "evaluate, benchmark. No Python.");
+      "evaluate, benchmark, advise. No Python.");
   app.name("litesmith");
+  app.formatter(litesmith::cli::HelpFormat());
   app.set_version_flag("--version", fmt::format("litesmith {}", litesmith::Version()));
   app.require_subcommand(1);
   app.footer(

@@ -54,13 +54,15 @@ std::string Methods() {
   }
   return ToText(table) +
          "\nWhere an integer recipe loses too much: more samples, then int16x8, then dynamic; "
-         "quantization-aware\ntraining keeps most but needs labelled training data.\n"
+         "quantization-aware\ntraining keeps most but needs labelled training data (litesmith "
+         "train --qat). litesmith "
+         "advise makes and\nmeasures them all.\n"
          "\nExamples:\n"
          "  litesmith quantize model.keras -o model_f16.tflite --recipe float16\n"
          "  litesmith quantize model.keras -o model_int8.tflite --recipe int8 \\\n"
          "      --calibration-data mnist/ --input-type int8 --output-type int8\n"
          "  litesmith quantize model.tflite --recipe int8 --calibration-data x.npy --dry-run\n"
-         "  litesmith quantize model_int8.tflite -o model_u8.tflite --input-type uint8\n";
+         "  litesmith quantize model_int8.tflite -o model_u8.tflite --input-type uint8";
 }
 
 CLI::Option* AddType(CLI::App* sub, const char* flag, ElementType* type, const char* what) {

@@ -77,7 +77,8 @@ void AddTraining(CLI::App* sub, Flags* flags) {
                                                {"cosine", TrainSchedule::kCosine},
                                                {"step", TrainSchedule::kStep}}))
       ->option_text("cosine|step|constant");
-  sub->add_option("--weight-decay", request.weight_decay, "(default 0; adamw 0.004)")
+  sub->add_option("--weight-decay", request.weight_decay,
+                  "How strongly weights are pulled to 0 (default 0; adamw 0.004)")
       ->option_text("R");
   sub->add_option("--clip-norm", request.clip_norm, "Largest norm of a step's gradient")
       ->option_text("R");
@@ -154,8 +155,9 @@ void AddTraining(CLI::App* sub, Flags* flags) {
                   "Distinct values per weight tensor: 16; or 16,density or 16,linear (how the "
                   "centroids begin) and ,per-channel")
       ->type_name("HOW");
-  sub->add_flag("--no-sparse-encoding{false}", request.sparse_encoding,
-                "Store the zeros of --prune plainly, for runtimes without sparse tensors");
+  sub->add_flag_callback(
+      "--no-sparse-encoding", [&request] { request.sparse_encoding = false; },
+      "Store the zeros of --prune plainly, for runtimes without sparse tensors");
   sub->add_option("--checkpoint", request.checkpoint, "Folder for the state after every epoch")
       ->type_name("DIR");
   sub->add_flag("--resume", request.resume,

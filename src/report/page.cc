@@ -2,12 +2,13 @@
 
 #include <cstddef>
 #include <string_view>
+#include <utility>
 
 namespace litesmith {
 
-// report/assets/model.html, made by cmake/embed.cmake.
-extern const char kModelPage[];
-extern const std::size_t kModelPage_size;
+// report/assets, made by cmake/embed.cmake.
+extern const char kBaseStyle[], kPageScript[], kModelPage[], kReportPage[];
+extern const std::size_t kBaseStyle_size, kPageScript_size, kModelPage_size, kReportPage_size;
 
 namespace {
 
@@ -29,18 +30,30 @@ std::string ForScript(const std::string& json) {
   return out;
 }
 
-}  // namespace
-
-std::string ModelPage(const Value& data) {
-  const std::string_view page(kModelPage, kModelPage_size);
-  constexpr std::string_view kPlace = "@DATA@";
-  const size_t place = page.find(kPlace);
+// The page with what its places stand for; data is not looked into for places.
+std::string Fill(std::string_view page, const Value& data) {
   Report report;
   report.data = data;
-  std::string out(page.substr(0, place));
-  out += ForScript(ToJson(report));
-  out += page.substr(place + kPlace.size());
+  const std::string json = ForScript(ToJson(report));
+  const std::pair<std::string_view, std::string_view> places[] = {
+      {"@STYLE@", {kBaseStyle, kBaseStyle_size}},
+      {"@DATA@", json},
+      {"@SCRIPT@", {kPageScript, kPageScript_size}}};
+  std::string out;
+  for (const auto& [place, content] : places) {
+    const size_t at = page.find(place);
+    out += page.substr(0, at);
+    out += content;
+    page.remove_prefix(at + place.size());
+  }
+  out += page;
   return out;
 }
+
+}  // namespace
+
+std::string ModelPage(const Value& data) { return Fill({kModelPage, kModelPage_size}, data); }
+
+std::string BenchmarkPage(const Value& data) { return Fill({kReportPage, kReportPage_size}, data); }
 
 }  // namespace litesmith

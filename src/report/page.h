@@ -12,6 +12,11 @@ namespace litesmith {
 // report/assets/model.html reads; its strings may be anything (names in a file are untrusted).
 std::string ModelPage(const Value& data);
 
+// One such page that shows a benchmark: accuracy, size and latency of its models as plots, and a
+// table. `data` is the benchmark's JSON form with "title", "machine" and "command" beside it (what
+// report/assets/report.html reads).
+std::string BenchmarkPage(const Value& data);
+
 }  // namespace litesmith
 
 #endif  // LITESMITH_REPORT_PAGE_H_

@@ -9,9 +9,9 @@ namespace litesmith::testing {
 namespace {
 
 const std::vector<std::string> kFiles = {
-    "mnist_model_float32.tflite", "mnist_model_quant_16x8.tflite",
+    "mnist_model_float32.tflite",       "mnist_model_quant_16x8.tflite",
     "mnist_model_quant_dynamic.tflite", "mnist_model_quant_f16.tflite",
-    "mnist_model_quant_int8.tflite", "mnist_model_quant_qat.tflite"};
+    "mnist_model_quant_int8.tflite",    "mnist_model_quant_qat.tflite"};
 
 // A small set of digits, the same for all tests.
 std::string DigitFolder() {
@@ -52,6 +52,12 @@ TEST(Demo, WritesTheModelsTheTableAndTheJson) {
   }
   EXPECT_EQ(result.out.find('\x1b'), std::string::npos) << "plain lines in a pipe";
   const nlohmann::json json = ReadJson(dir + "/benchmark_results.json");
+  const std::string page = ReadText(dir + "/report.html");
+  for (const std::string& file : kFiles) {
+    EXPECT_NE(page.find("\"" + file.substr(0, file.find('.')) + "\""), std::string::npos) << file;
+  }
+  EXPECT_NE(page.find(" --epochs 2 --seed 1\""), std::string::npos) << "the command is there";
+  EXPECT_NE(page.find("machine: "), std::string::npos);
   EXPECT_EQ(json["models"].size(), kFiles.size());
   EXPECT_EQ(json["baseline_accuracy"], json["models"]["mnist_model_float32"]["accuracy"]);
   for (const auto& [name, model] : json["models"].items()) {

@@ -1,3 +1,5 @@
+#include <sstream>
+
 #include "tests/cli/process.h"
 #include "tests/graph_builder.h"
 #include "tests/testing.h"
@@ -18,6 +20,13 @@ TEST(Help, EveryCommandHasExamples) {
     EXPECT_EQ(result.err, "");
     EXPECT_NE(result.out.find("Examples:"), std::string::npos) << result.out;
     EXPECT_NE(result.out.find("litesmith " + words[0]), std::string::npos) << result.out;
+    // Flags fit a terminal, and are shown as they are typed.
+    const std::string flags = result.out.substr(0, result.out.find("Examples:"));
+    for (const char* noise : {"{", "TEXT", ":INT", "REQUIRED"}) {
+      EXPECT_EQ(flags.find(noise), std::string::npos) << words[0] << ": " << noise;
+    }
+    std::istringstream lines(flags.substr(0, flags.find("Recipes:")));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 104u) << line;
   }
 }
 
