@@ -68,14 +68,11 @@ def measure_accuracy(folder):
 
 
 def outputs(path, samples, folder):
-  """Real outputs, one row a sample."""
-  arrays = []
-  for x in samples:
-    source = os.path.join(folder, 'x.npy')
-    np.save(source, x)
-    litesmith('run', path, '--input', source, '--quantize-input', '--output-dir', folder)
-    arrays.append(np.load(os.path.join(folder, 'out0.npy')))
-  return np.stack(arrays)
+  """Real outputs, one row a sample, of a model whose batch is free."""
+  source = os.path.join(folder, 'x.npy')
+  np.save(source, samples)
+  litesmith('run', path, '--input', source, '--quantize-input', '--output-dir', folder)
+  return real(path, np.load(os.path.join(folder, 'out0.npy'))).reshape(len(samples), -1)
 
 
 def real(path, values):
@@ -104,20 +101,22 @@ def measure_errors(folder):
     data = bench_data(name, shape, np.random.default_rng(3))
     calibration = os.path.join(folder, 'calibration.npy')
     np.save(calibration, data)
-    # Few outputs of few samples would compare single steps of the result's scale.
     count = {'mobilenet_v2': 12, 'mnist': 300, 'resnet8': 300}.get(name, 96)
-    probes = bench_data(name, shape, np.random.default_rng(77))[-count:, None]
+    probes = bench_data(name, shape, np.random.default_rng(77))[-count:]
     source = os.path.join(SHARED, f'models/bench/{name}_float32.tflite')
-    wanted = outputs(source, probes, folder).astype(np.float64)
+    wanted = outputs(source, probes, folder)
     for recipe in ('int8', 'dynamic', 'int16x8'):
       ours = os.path.join(folder, 'ours.tflite')
       quantize(source, ours, recipe, calibration)
       theirs = os.path.join(SHARED, f'models/bench/{name}_{recipe}.tflite')
-      error = [np.mean((real(p, outputs(p, probes, folder)) - wanted)**2) / np.mean(wanted**2)
-               for p in (ours, theirs)]
-      bad = error[0] > error[1] * 1.05 + 1e-12
+      error = [((outputs(p, probes, folder) - wanted)**2).mean(axis=1) / np.mean(wanted**2) for p in (ours, theirs)]
+      # A few samples near a decision make most of the error: what counts is a difference beyond its own.
+      own = np.std(error[0] - error[1]) / np.sqrt(count)
+      mean = [float(np.mean(e)) for e in error]
+      bad = mean[0] > mean[1] * 1.05 + 2 * own + 1e-12
       missed |= bad
-      print(f'{name} {recipe}: {error[0]:.3e}, official {error[1]:.3e}' + ('   MISSED' if bad else ''))
+      print(f'{name} {recipe}: {mean[0]:.3e}, official {mean[1]:.3e}, their difference is known to {own:.1e}'
+            + ('   MISSED' if bad else ''))
   return missed
 
 

@@ -21,9 +21,10 @@ targets=${LITESMITH_FUZZ_TARGETS:-$(cd fuzz && ls fuzz_*.cc | sed 's/^fuzz_//; s
 declare -A endings=([hdf5]="h5" [keras]="keras h5 json" [npy]="npy npz" [tflite]="tflite")
 declare -A longest=([idx]=4096 [recipe]=4096)
 
-cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1" \
-  -DCMAKE_CXX_COMPILER=clang++-14 -DLITESMITH_BUILD_FUZZERS=ON \
-  -DLITESMITH_SANITIZE=address,undefined -DCMAKE_CXX_FLAGS=-DHWY_COMPILE_ONLY_STATIC
+# A build type of its own: what Release means is set by cmake/settings.cmake.
+cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=Fuzz \
+  -DCMAKE_CXX_FLAGS="-O1 -DNDEBUG -DHWY_COMPILE_ONLY_STATIC" -DCMAKE_CXX_COMPILER=clang++-14 \
+  -DLITESMITH_BUILD_FUZZERS=ON -DLITESMITH_SANITIZE=address,undefined
 # shellcheck disable=SC2086
 cmake --build build-fuzz --target $(printf 'fuzz_%s ' $targets)
 

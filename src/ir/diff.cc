@@ -3,6 +3,7 @@
 #include <flatbuffers/flatbuffers.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "ir/print.h"
 
@@ -84,9 +85,16 @@ void Differ::Bytes(const char* what, std::span<const std::byte> a, std::span<con
        fmt::format("{} of them differ, the first at {}", count, first));
 }
 
+// Bit by bit: a range that a file carries may be NaN, which differs from itself.
+bool SameFloats(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
 bool SameQuant(const QuantParams& a, const QuantParams& b) {
-  return a.scale == b.scale && a.zero_point == b.zero_point && a.axis == b.axis && a.min == b.min &&
-         a.max == b.max && PackedUnion(a.details.get()) == PackedUnion(b.details.get());
+  return SameFloats(a.scale, b.scale) && a.zero_point == b.zero_point && a.axis == b.axis &&
+         SameFloats(a.min, b.min) && SameFloats(a.max, b.max) &&
+         PackedUnion(a.details.get()) == PackedUnion(b.details.get());
 }
 
 std::string PackedSparsity(const Tensor& t) {

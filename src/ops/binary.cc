@@ -99,7 +99,7 @@ absl::StatusOr<Kernel> PrepareDiv(const PrepareArgs& args) {
 
 template <typename T>
 absl::StatusOr<Kernel> FloorDivKernel(const PrepareArgs& args) {
-  return WithoutDivisor<T>(BinaryKernel<T, T>(args, reference::FloorQuotient<T>), args, T{0});
+  return WithoutDivisor<T>(BinaryKernel<T, T>(args, &reference::FloorQuotient<T>), args, T{0});
 }
 
 absl::StatusOr<Kernel> PrepareFloorDiv(const PrepareArgs& args) {
@@ -120,14 +120,14 @@ absl::StatusOr<Kernel> PrepareFloorDiv(const PrepareArgs& args) {
 
 template <typename T>
 absl::StatusOr<Kernel> FloorModKernel(const PrepareArgs& args) {
-  return WithoutDivisor<T>(BinaryKernel<T, T>(args, reference::FloorRemainder<T>), args, T{0});
+  return WithoutDivisor<T>(BinaryKernel<T, T>(args, &reference::FloorRemainder<T>), args, T{0});
 }
 
 absl::StatusOr<Kernel> PrepareFloorMod(const PrepareArgs& args) {
   LS_RETURN_IF_ERROR(CheckOneType(args));
   switch (args.in(0).type) {
     case TensorType_FLOAT32:
-      return BinaryKernel<float, float>(args, reference::FloorRemainder<float>);
+      return BinaryKernel<float, float>(args, &reference::FloorRemainder<float>);
     case TensorType_INT8:
       return FloorModKernel<int8_t>(args);
     case TensorType_INT16:

@@ -109,9 +109,9 @@ absl::StatusOr<Kernel> FoldByOperator(const PrepareArgs& args, const ReduceGeome
     case schema::BuiltinOperator_REDUCE_MIN:
       return FoldKernel<T>(g, Limits::max(), [](T a, T x) { return x < a ? x : a; });
     case schema::BuiltinOperator_SUM:
-      return FoldKernel<T>(g, T{0}, WrappingSum<T>);
+      return FoldKernel<T>(g, T{0}, &WrappingSum<T>);
     case schema::BuiltinOperator_REDUCE_PROD:
-      return FoldKernel<T>(g, T{1}, WrappingProduct<T>);
+      return FoldKernel<T>(g, T{1}, &WrappingProduct<T>);
     default:
       return NoKernel(args);
   }

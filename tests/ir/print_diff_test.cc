@@ -1,4 +1,5 @@
 #include <functional>
+#include <limits>
 
 #include "ir/diff.h"
 #include "ir/print.h"
@@ -66,6 +67,16 @@ TEST(Print, OptionsOfBothTables) {
 }
 
 TEST(Diff, EqualGraphsHaveNone) { EXPECT_THAT(Diff(ConvGraph(), ConvGraph()), IsEmpty()); }
+
+// Found by fuzzing: such a file was "changed" by writing it unchanged.
+TEST(Diff, RangesThatAreNoNumberAreEqualToThemselves) {
+  Graph graph = ConvGraph();
+  graph.main().tensors[0].quant.min = {std::numeric_limits<float>::quiet_NaN()};
+  EXPECT_THAT(Diff(graph, graph), IsEmpty());
+  Graph other = graph;
+  other.main().tensors[0].quant.min = {0.0f};
+  EXPECT_EQ(Diff(graph, other).size(), 1u);
+}
 
 TEST(Diff, NamesEveryDifference) {
   const struct {
