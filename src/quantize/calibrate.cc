@@ -120,7 +120,6 @@ class Observer {
   // Runs on what the inputs hold. `*poisoned` is the first tensor with NaN or infinity, -1: none.
   absl::Status Run(const Context& context, int32_t* poisoned) {
     poisoned_ = -1;
-    executor_->ResetVariables();
     for (int32_t t : executor_->graph().main().inputs) Look(t);
     if (poisoned_ < 0) LS_RETURN_IF_ERROR(executor_->Run(&context));
     LS_RETURN_IF_ERROR(inside_);
@@ -166,9 +165,13 @@ class Calibration {
     if (order_.empty()) return Invalid("there are no calibration samples; give at least one");
     fixed_batch_ = FixedBatch();
     per_run_ = fixed_batch_ > 1 ? fixed_batch_ : SamplesPerRun();
+    // States pass from sample to sample, as they do in LiteRT, whose Invoke keeps them, and in
+    // TensorFlow's calibrator; so there is one order, and one worker.
+    const bool stateful = HasStates();
     const auto runs =
         (order_.size() + static_cast<size_t>(per_run_) - 1) / static_cast<size_t>(per_run_);
-    workers_.resize(std::min<size_t>(static_cast<size_t>(std::max(1, context_.Threads())), runs));
+    const int threads = stateful ? 1 : std::max(1, context_.Threads());
+    workers_.resize(std::min<size_t>(static_cast<size_t>(threads), runs));
     for (Worker& worker : workers_) worker.ranges.resize(graph_.main().tensors.size());
     ThreadPool pool(static_cast<int>(workers_.size()));
     for (size_t next = 0; next < order_.size();) {
@@ -214,6 +217,17 @@ class Calibration {
     return std::max<int64_t>(batch, 1);
   }
 
+  bool HasStates() const {
+    const auto keeps = [](const Subgraph& subgraph) {
+      return std::any_of(subgraph.tensors.begin(), subgraph.tensors.end(),
+                         [](const Tensor& tensor) { return tensor.is_variable; }) ||
+             std::any_of(subgraph.nodes.begin(), subgraph.nodes.end(), [](const Node& node) {
+               return node.op == schema::BuiltinOperator_VAR_HANDLE;
+             });
+    };
+    return std::any_of(part_->subgraphs.begin(), part_->subgraphs.end(), keeps);
+  }
+
   // Models whose inputs all have a free first dimension run on several samples at once.
   int64_t SamplesPerRun() const {
     int64_t elements = 1;
@@ -225,9 +239,7 @@ class Calibration {
       if (!only_batch_free || tensor.shape[0] != 1) return 1;
       elements = std::max(elements, NumElements(tensor.shape));
     }
-    for (const Tensor& tensor : part_->main().tensors) {
-      if (tensor.is_variable) return 1;
-    }
+    if (HasStates()) return 1;
     return std::clamp<int64_t>(kElementsPerRun / elements, 1, kSamplesPerRun);
   }
 
