@@ -70,6 +70,7 @@ absl::StatusOr<QuantizeOptions> OptionsOf(const QuantizeRequest& request) {
   options.input_type = request.input_type.value_or(ElementType::kFloat32);
   options.output_type = request.output_type.value_or(ElementType::kFloat32);
   options.allow_float = request.allow_float;
+  LS_ASSIGN_OR_RETURN(options.target, FindTarget(request.target));
   options.num_calibration_samples = request.num_calibration_samples;
   options.seed = request.seed;
   if (options.num_calibration_samples <= 0) {

@@ -56,8 +56,9 @@ class Interpreter {
     blocks.insert(blocks.end(), scratch_.begin(), scratch_.end());
     const size_t planned = PlanArena(&blocks, kAlignment, ArenaTies::kLaterFirst);
     const size_t total = RoundUp(std::max(peak_, kept_ + planned), kAlignment);
-    if (total > kMost)
+    if (total > kMost) {
       return Unsupported("the arena would take {} bytes, more than tflm can count", total);
+    }
     return total;
   }
 
@@ -183,7 +184,12 @@ class Interpreter {
     for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
       const Node& node = subgraph.nodes[n];
       ++step_;
-      for (int32_t tensor : node.outputs) Use(block(tensor));
+      const auto use_outputs = [&] {
+        for (int32_t tensor : node.outputs) {
+          if (tensor >= 0) Use(block(tensor));
+        }
+      };
+      use_outputs();
       const auto mine = std::make_pair(index, n);
       const auto range = std::equal_range(owner_.begin(), owner_.end(), mine);
       const auto use_scratch = [&] {
@@ -194,12 +200,16 @@ class Interpreter {
       use_scratch();
       for (int32_t called : CalledSubgraphs(node)) {
         ++step_;
+        if (called < 0 || static_cast<size_t>(called) >= graph_.subgraphs.size()) {
+          return Invalid("{} calls subgraph {}, which is not there", NodeLabel(subgraph, n),
+                         called);
+        }
         LS_RETURN_IF_ERROR(MarkLifetimes(static_cast<size_t>(called), depth + 1));
       }
       for (int32_t tensor : node.inputs) {
         if (tensor >= 0) block(tensor)->last = step_;
       }
-      for (int32_t tensor : node.outputs) Use(block(tensor));
+      use_outputs();
       use_scratch();
     }
     for (int32_t tensor : subgraph.outputs) Use(block(tensor));

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <memory>
 
 #include "deploy/tflm.h"
 #include "ops/target.h"
@@ -89,6 +91,24 @@ absl::Status CheckShapes(const Graph& graph) {
   return absl::OkStatus();
 }
 
+// What is written into the code as numbers.
+absl::Status CheckEnds(const Subgraph& main, const std::vector<int32_t>& ends) {
+  for (int32_t index : ends) {
+    const Tensor& tensor = main.tensors[static_cast<size_t>(index)];
+    if (NumElements(tensor.shape) == 0) {
+      return Invalid("the input or output '{}' is empty", Printable(tensor.label()));
+    }
+    if (tensor.quant.scale.size() != 1) continue;
+    const float scale = tensor.quant.scale[0];
+    const int64_t zero = tensor.quant.zero_point.empty() ? 0 : tensor.quant.zero_point[0];
+    if (!std::isfinite(scale) || scale < 0.0f || zero != static_cast<int32_t>(zero)) {
+      return Invalid("the input or output '{}' has the scale {} and the zero point {}",
+                     Printable(tensor.label()), scale, zero);
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckTflm(const Graph& graph, bool allow_float) {
@@ -97,6 +117,8 @@ absl::Status CheckTflm(const Graph& graph, bool allow_float) {
     return Invalid("the model needs operators, an input and an output to be deployed");
   }
   LS_RETURN_IF_ERROR(CheckOperators(graph, allow_float));
+  LS_RETURN_IF_ERROR(CheckEnds(main, main.inputs));
+  LS_RETURN_IF_ERROR(CheckEnds(main, main.outputs));
   return CheckShapes(graph);
 }
 

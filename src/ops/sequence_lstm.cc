@@ -8,6 +8,7 @@
 #include "ops/elementwise.h"
 #include "ops/lstm.h"
 #include "ops/lstm_gradient.h"
+#include "ops/lstm_micro.h"
 #include "ops/matrix_support.h"
 
 namespace litesmith {
@@ -115,15 +116,7 @@ class IntegerPreparer {
 
   absl::Status PrepareCell() {
     const TensorView& cell = in(at_.cell_state);
-    LS_RETURN_IF_ERROR(CheckOneScale(cell, "the cell state"));
-    const double exponent = std::log2(static_cast<double>(cell.scale()));
-    const double rounded = std::round(exponent);
-    if (std::abs(exponent - rounded) >= 1e-3 || rounded < -15 || rounded > -9) {
-      return Unsupported(
-          "a cell state of scale {} has no kernel: it must be a power of two, 2^-15 to 2^-9",
-          cell.scale());
-    }
-    plan_.lstm.cell_exponent = static_cast<int>(rounded);
+    LS_ASSIGN_OR_RETURN(plan_.lstm.cell_exponent, CellExponent(cell));
     if (settings_.cell_clip > 0.0f) {
       plan_.lstm.cell_clip =
           static_cast<int32_t>(std::min(settings_.cell_clip / cell.scale(), 32767.0f));
@@ -279,7 +272,14 @@ absl::StatusOr<Kernel> PrepareLstm(const PrepareArgs& args) {
                    settings.projection_clip);
   }
   Kernel kernel;
-  if (args.in(0).type == schema::TensorType_INT8) {
+  const TensorType type = args.in(0).type;
+  // LiteRT has none on int16; forms that tflite-micro has not are computed as LiteRT does.
+  const bool micro = type == schema::TensorType_INT16 ||
+                     (type == schema::TensorType_INT8 && args.arithmetic == Arithmetic::kTflm &&
+                      *MicroLstmObstacle(form, settings) == '\0');
+  if (micro) {
+    LS_ASSIGN_OR_RETURN(kernel, PrepareMicroLstm(at, settings, form, args));
+  } else if (type == schema::TensorType_INT8) {
     LS_ASSIGN_OR_RETURN(kernel, PrepareInteger(at, settings, form, args));
   } else {
     LS_ASSIGN_OR_RETURN(const PreparedLstm lstm, PrepareFloatLstm(at, settings, form, args));
@@ -336,7 +336,7 @@ const OpRecord& UnidirectionalSequenceLstmOp() {
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;
-    r.quant.int8 = true;  // by quantize/lstm_plan.cc, beyond what the rule says
+    r.quant.int8 = r.quant.int16x8 = true;  // by quantize/lstm_plan.cc, beyond what the rule says
     r.quant.inputs = {{Role::kActivation, -1}};
     // Input and recurrent weights, peephole (all int8 in the hybrid form), biases, projection.
     for (int i = 1; i <= 11; ++i) r.quant.inputs.push_back({Role::kWeight, -1});

@@ -34,6 +34,7 @@ class Planner {
         at_(SequenceLstmOperands(node)) {}
 
   void Run() {
+    if (plan_.recipe.kind == RecipeKind::kInt16x8) return RunInt16();
     const bool normalizes = at_.layer_norm.has_value() && Has(*at_.layer_norm + 1);
     const QuantParams input = Of(node_.inputs[at_.input]).quant;
     const QuantParams output = Of(node_.outputs[0]).quant;
@@ -65,12 +66,29 @@ class Planner {
       }
     }
     Set(node_.inputs[at_.output_state], schema::TensorType_INT8, output, "same as the output");
+    PlanCell();
+  }
+
+ private:
+  // As tflite-micro's kernel wants it: no intermediates, biases of 64 bits.
+  void RunInt16() {
+    const QuantParams input = Of(node_.inputs[at_.input]).quant;
+    for (size_t g = 0; g < reference::kLstmGates; ++g) {
+      Weights(at_.weights + g);
+      Weights(at_.recurrent + g);
+      Set(node_.inputs[at_.bias + g], schema::TensorType_INT64,
+          BiasParams(input.scale[0], Of(node_.inputs[at_.weights + g]).quant), "bias");
+    }
+    Set(node_.inputs[at_.output_state], schema::TensorType_INT16, Of(node_.outputs[0]).quant,
+        "same as the output");
+    PlanCell();
+  }
+  void PlanCell() {
     const int32_t cell = node_.inputs[at_.cell_state];
     Set(cell, schema::TensorType_INT16, CellParams(ranges_.tensors[Index(cell)]),
         "calibrated range, to a power of two");
   }
 
- private:
   bool Has(size_t i) const { return node_.input(i) >= 0; }
   TensorPlan& Of(int32_t t) { return plan_.tensors[Index(t)]; }
   const Tensor& TensorOf(int32_t t) const { return subgraph_.tensors[Index(t)]; }
@@ -152,15 +170,44 @@ absl::Status ObserveLstmNode(const Executor& executor, const Node& node, const T
                      });
 }
 
-std::string LstmObstacle(const Subgraph& subgraph, const Node& node, const Ranges& ranges) {
+namespace {
+
+// Only tflite-micro has a kernel on int16 activations, and litesmith after it.
+std::string Int16Obstacle(const LstmOperands& at, const Node& node, Target target) {
+  if (target == Target::kLitert) {
+    return "LiteRT has no 16x8 kernel for it; --target tflm and litesmith have one";
+  }
+  const auto has = [&](size_t i) { return node.input(i) >= 0; };
+  if (!has(at.weights)) return "the 16x8 LSTM needs an input gate";
+  for (size_t g = 0; g < reference::kLstmGates; ++g) {
+    if (const auto p = PeepholeOf(at, g); p.has_value() && has(*p)) {
+      return "the 16x8 LSTM has no peephole";
+    }
+    if (at.layer_norm.has_value() && has(*at.layer_norm + g)) {
+      return "the 16x8 LSTM has no layer normalization";
+    }
+    if (!has(at.bias + g)) return "the 16x8 LSTM needs all biases";
+  }
+  return has(at.projection) ? "the 16x8 LSTM has no projection" : "";
+}
+
+}  // namespace
+
+std::string LstmObstacle(const Subgraph& subgraph, const Node& node, const Ranges& ranges,
+                         RecipeKind kind, Target target) {
   const LstmOperands at = SequenceLstmOperands(node);
   const LstmSettings settings = SequenceLstmSettings(node);
   if (settings.activation != schema::ActivationFunctionType_TANH) {
-    return "the int8 LSTM has the activation TANH only";
+    return "the integer LSTM has the activation TANH only";
   }
-  if (node.intermediates.size() != kIntermediates) return "it has no intermediate tensors";
-  for (int32_t t : node.intermediates) {
-    if (t < 0) return "an intermediate tensor is missing";
+  if (kind == RecipeKind::kInt16x8) {
+    const std::string obstacle = Int16Obstacle(at, node, target);
+    if (!obstacle.empty()) return obstacle;
+  } else {
+    if (node.intermediates.size() != kIntermediates) return "it has no intermediate tensors";
+    for (int32_t t : node.intermediates) {
+      if (t < 0) return "an intermediate tensor is missing";
+    }
   }
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const int32_t t = node.inputs[i];
@@ -180,8 +227,10 @@ std::string LstmObstacle(const Subgraph& subgraph, const Node& node, const Range
   if (node.input(*output_peephole) >= 0 && recurrent.shape[1] != recurrent.shape[0]) {
     return "the int8 kernel with peephole and projection reads too few coefficients";
   }
-  for (int32_t t : {node.inputs[at.input], node.outputs[0], node.inputs[at.cell_state],
-                    node.intermediates[kHidden]}) {
+  std::vector<int32_t> ranged = {node.inputs[at.input], node.outputs[0],
+                                 node.inputs[at.cell_state]};
+  if (kind != RecipeKind::kInt16x8) ranged.push_back(node.intermediates[kHidden]);
+  for (int32_t t : ranged) {
     const bool known =
         t >= 0 && (subgraph.tensors[Index(t)].is_constant() || ranges.tensors[Index(t)].seen);
     if (!known) return "it has no calibrated range, because a node before it cannot be run";

@@ -22,6 +22,7 @@
 #include "data/dataset.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
+#include "ops/target.h"
 
 namespace litesmith {
 
@@ -69,6 +70,9 @@ struct QuantizeOptions {
   ElementType input_type = ElementType::kFloat32;
   ElementType output_type = ElementType::kFloat32;
   bool allow_float = false;  // nodes that the recipe cannot quantize stay float
+  // Whose kernels count where they differ in what they have. Only what is asked of them:
+  // CheckTarget looks at the whole file.
+  Target target = Target::kLitert;
   int64_t num_calibration_samples = 300;
   uint64_t seed = 0;
 };

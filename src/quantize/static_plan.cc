@@ -108,7 +108,9 @@ class StaticPlanner {
     if (!Supports(op->quant, kind_)) {
       return kind_ == RecipeKind::kInt8 ? "it has no int8 kernel" : "it has no 16x8 kernel";
     }
-    if (IsSequenceLstm(node)) return LstmObstacle(subgraph_, node, ranges_);
+    if (IsSequenceLstm(node)) {
+      return LstmObstacle(subgraph_, node, ranges_, kind_, options_.target);
+    }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] < 0) continue;
       const std::string obstacle = InputObstacle(op->quant.input(i), i, node.inputs[i], node);

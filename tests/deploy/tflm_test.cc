@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 
 #include "deploy/tflm_arena.h"
@@ -185,6 +186,23 @@ TEST(TflmCheck, ShapesThatAreNotTheFiles) {
               AllOf(HasSubstr("'again'"), HasSubstr("[1,4]"), HasSubstr("dynamic shapes")));
   graph.main().nodes.clear();
   EXPECT_FALSE(CheckTflm(graph, false).ok());
+}
+
+TEST(TflmCheck, NumbersThatAreNone) {
+  for (const float scale :
+       {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    Graph graph = TwoPaths();
+    Quantize(&graph, graph.main().inputs[0], scale, 0);
+    EXPECT_FALSE(ProjectOf(graph, {}).ok()) << scale;
+  }
+  Graph graph = TwoPaths();
+  Quantize(&graph, graph.main().inputs[0], 1.0f, int64_t{1} << 40);
+  EXPECT_FALSE(CheckTflm(graph, false).ok());
+  GraphBuilder builder;
+  const int32_t x = builder.Input("x", {0, 4}, schema::TensorType_INT8);
+  builder.Output(
+      builder.Op(schema::BuiltinOperator_RELU, "relu", {x}, {0, 4}, {}, schema::TensorType_INT8));
+  EXPECT_THAT(std::string(CheckTflm(builder.graph(), false).message()), HasSubstr("empty"));
 }
 
 TEST(TflmCheck, WarnsOfASoftmaxThatMayStop) {

@@ -1,9 +1,10 @@
-"""tflite-micro's own interpreter: the bits of `litesmith run --arithmetic tflm`, and the arena of `litesmith deploy`.
+"""tflite-micro's own interpreter gives the bits of `litesmith run --arithmetic tflm`, in the arena of `litesmith deploy`.
 
 Five int8 and five 16x8 networks (shared/models/bench) on random and on real inputs; the 64-bit arena that the
 deployed project asks for is at least what the interpreter uses and at most 1.15 times that, and tensors can be
-allocated in it. tflite-micro ends the process in an int8 SOFTMAX over 1,000 nearly equal classes, which is what the
-untrained MobileNetV2 makes: that one is compared up to the SOFTMAX. Skipped where there is no tflite_micro.
+allocated in it. Random sequence LSTMs, quantized here in 16x8 and int8. tflite-micro ends the process in an int8
+SOFTMAX over 1,000 nearly equal classes, which is what the untrained MobileNetV2 makes: that one is compared up to the
+SOFTMAX. Skipped where there is no tflite_micro.
 
 Environment: LITESMITH_PROGRAM, LITESMITH_SHARED, LITESMITH_PEERS_COUNT (fewer than 16: fewer inputs).
 """
@@ -16,6 +17,8 @@ import sys
 import tempfile
 
 import numpy as np
+
+from litert_peer import ModelBuilder
 
 NETS = ('mnist', 'resnet8', 'ds_cnn', 'vww', 'mobilenet_v2')
 # In processes of their own: tflite-micro ends the process where memory is short, and where a check fails.
@@ -112,6 +115,56 @@ def without_softmax(path, folder):
   return cut
 
 
+def random_lstm(rng):
+  """A float sequence LSTM of a form that tflite-micro has, and samples."""
+  m = ModelBuilder()
+  steps, width, cells = int(rng.integers(2, 9)), int(rng.integers(1, 9)), int(rng.integers(1, 12))
+  major = bool(rng.integers(2))
+  batch = int(rng.integers(1, 4))
+  shape = [steps, batch, width] if major else [batch, steps, width]
+
+  def constant(dims, scale):
+    return m.tensor('float32', dims, rng.uniform(-scale, scale, dims).astype(np.float32))
+  operands = [m.input('float32', shape)]
+  operands += [constant([cells, width], 1.0) for _ in range(4)] + [constant([cells, cells], 1.0) for _ in range(4)]
+  operands += [-1] * 3 + [constant([cells], 0.5) for _ in range(4)] + [-1] * 2
+  operands += [m.tensor('float32', [batch, cells], variable=True) for _ in range(2)] + [-1] * 4
+  y = m.output('float32', shape[:2] + [cells])
+  m.node('UNIDIRECTIONAL_SEQUENCE_LSTM', operands, [y], 'UnidirectionalSequenceLSTMOptions', 1,
+         fusedActivationFunction=4, timeMajor=major, cellClip=float(rng.choice([0.0, 0.5])))
+  samples = rng.standard_normal([16] + shape).astype(np.float32) * rng.choice([0.2, 1.0, 4.0])
+  return m.build(), samples.astype(np.float32)
+
+
+def check_lstms(folder, rng, count, failures):
+  """Returns how many were compared."""
+  for n in range(count):
+    source, samples = random_lstm(rng)
+    path, data = os.path.join(folder, 'lstm.tflite'), os.path.join(folder, 'lstm.npz')
+    with open(path, 'wb') as f:
+      f.write(source)
+    np.savez(data, in0=samples)
+    for recipe, io_type in (('int16x8', 'int16'), ('int8', 'int8')):
+      out = os.path.join(folder, f'lstm-{recipe}.tflite')
+      done = subprocess.run(
+          [os.environ['LITESMITH_PROGRAM'], 'quantize', path, '-o', out, '--recipe', recipe, '--target', 'tflm',
+           '--input-type', io_type, '--output-type', io_type, '--calibration-data', data],
+          capture_output=True, text=True)
+      if done.returncode != 0:
+        failures.append(f'LSTM {n} {recipe}: {done.stderr.strip()}')
+        continue
+      limits = np.iinfo(io_type)
+      x = rng.integers(limits.min, limits.max + 1, samples.shape[1:]).astype(io_type)
+      theirs = run_theirs(out, [x], folder)
+      if theirs is None:
+        failures.append(f'LSTM {n} {recipe}: tflite-micro stopped')
+        continue
+      ours = run_ours(out, x, folder, 'best')
+      if not np.array_equal(ours, theirs[0]):
+        failures.append(f'LSTM {n} {recipe}: {int((ours != theirs[0]).sum())} of {ours.size} differ')
+  return 2 * count
+
+
 def check_arena(path, folder, failures):
   """Returns what the interpreter uses and what the project asks for."""
   name = os.path.basename(path)
@@ -172,6 +225,7 @@ def main():
         models += 1
         if arena:
           print(f'  {net}_{recipe}: arena used {arena[0]}, asked for {arena[1]} ({arena[1] / arena[0]:.3f})')
+    models += check_lstms(folder, rng, 20 if count == 3 else 3, failures)
   for line in failures:
     print(f'DIFFERENT {line}')
   print(f'tflm: {models} models compared, {compared} runs, {len(failures)} differences')

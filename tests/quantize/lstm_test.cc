@@ -144,6 +144,45 @@ TEST_P(LstmTest, EveryRecipeComputesWhatTheFloatModelDoes) {
   }
 }
 
+// Only tflite-micro has the kernel; tests/peers/test_tflm.py compares its bits.
+TEST(Lstm16x8Test, ForTfliteMicroAndLitesmith) {
+  const Graph graph = Lstm(false);
+  MemoryDataset data;
+  for (uint32_t s = 0; s < 16; ++s) data.Add({1, kSteps, kWidth}, Noise(kSteps * kWidth, 100 + s));
+  QuantizeOptions options;
+  options.recipe = FindRecipe("int16x8").value();
+  EXPECT_THAT(std::string(Quantize(graph, &data, options, Context{}).status().message()),
+              ::testing::HasSubstr("--target tflm"));
+  options.target = Target::kTflm;
+  ASSERT_OK_AND_ASSIGN(Graph quantized, Quantize(graph, &data, options, Context{}));
+  FinishForWriting(&quantized);
+  EXPECT_OK(CheckTarget(quantized, Target::kTflm));
+  EXPECT_FALSE(CheckTarget(quantized, Target::kLitert).ok());
+  const Node* node = FindLstm(quantized);
+  ASSERT_NE(node, nullptr);
+  EXPECT_EQ(node->version, 5);
+  const auto in = [&](size_t i) -> const Tensor& {
+    return quantized.main().tensors[static_cast<size_t>(node->inputs[i])];
+  };
+  EXPECT_EQ(in(0).type, schema::TensorType_INT16);
+  for (size_t i = 1; i <= 8; ++i) EXPECT_EQ(in(i).type, schema::TensorType_INT8);
+  for (size_t i = 12; i <= 15; ++i) EXPECT_EQ(in(i).type, schema::TensorType_INT64);
+  EXPECT_EQ(in(18).type, schema::TensorType_INT16);
+  EXPECT_EQ(in(19).type, schema::TensorType_INT16);
+  const std::vector<float> x = Noise(kSteps * kWidth, 7);
+  EXPECT_GT(Sqnr(RunOn(graph, x), RunOn(quantized, x)), 35.0);
+}
+
+TEST(Lstm16x8Test, WhatItsKernelHasNot) {
+  MemoryDataset data;
+  data.Add({1, kSteps, kWidth}, Noise(kSteps * kWidth, 100));
+  QuantizeOptions options;
+  options.recipe = FindRecipe("int16x8").value();
+  options.target = Target::kTflm;
+  EXPECT_THAT(std::string(Quantize(Lstm(true), &data, options, Context{}).status().message()),
+              ::testing::HasSubstr("the 16x8 LSTM has no"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, LstmTest, ::testing::Bool());
 
 // Weights of 1,024 elements and more take the small ones with them: the hybrid kernel wants one
