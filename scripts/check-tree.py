@@ -17,7 +17,7 @@ ARROWS = {
     "kernels": ["base"],
     "ops": ["base", "ir", "kernels"],
     "tflite": ["base", "ir", "ops"],
-    "import": ["base", "ir", "ops", "tflite"],
+    "import": ["base", "ir", "ops", "tflite", "runtime", "passes"],
     "runtime": ["base", "ir", "ops", "kernels"],
     "passes": ["base", "ir", "ops", "runtime"],
     "data": ["base"],

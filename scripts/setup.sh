@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   ca-certificates cmake ninja-build g++ pkg-config git python3
   flatbuffers-compiler libflatbuffers-dev libabsl-dev libfmt-dev libhwy-dev libpthreadpool-dev
-  zlib1g-dev libzip-dev libjpeg-dev libpng-dev nlohmann-json3-dev libcli11-dev libcurl4
+  libprotobuf-dev protobuf-compiler zlib1g-dev libzip-dev libjpeg-dev libpng-dev nlohmann-json3-dev libcli11-dev libcurl4
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 if [[ "${1:-}" == --ci ]]; then

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 as_root=()
 [[ $(id -u) -eq 0 ]] || as_root=(sudo)
 packages=(libabsl-dev libfmt-dev libhwy-dev zlib1g-dev libzip-dev libjpeg-dev libpng-dev libgtest-dev
-          libgmock-dev libflatbuffers-dev)
+          libgmock-dev libflatbuffers-dev libprotobuf-dev)
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package:arm64" 2>/dev/null || true)

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "import/import.h"
 #include "litesmith/files.h"
+#include "litesmith/saved_model.h"
 #include "passes/passes.h"
 #include "tflite/notes.h"
 #include "tflite/tflite.h"
@@ -44,6 +45,36 @@ std::vector<float> Numbers(const nlohmann::json& parent, const char* key) {
     out.push_back(element.get<float>());
   }
   return out;
+}
+
+// Of all files in it; what cannot be read counts as nothing.
+uint64_t FolderBytes(const std::string& path) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entry(path, error), end;
+  while (!error && entry != end) {
+    std::error_code none;
+    if (entry->is_regular_file(none)) bytes += entry->file_size(none);
+    entry.increment(error);
+  }
+  return bytes;
+}
+
+absl::StatusOr<Model> LoadModel(const std::string& path, const ImportOptions& options,
+                                const Context& context) {
+  LS_ASSIGN_OR_RETURN(Graph graph, ImportModel(path, options, context));
+  ModelState state;
+  state.path = path;
+  state.weights = options.weights;
+  if (IsDirectory(path)) {
+    state.file_bytes = FolderBytes(path);
+  } else {
+    LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
+    state.file_bytes = file->bytes().size();
+    state.is_tflite = LooksLikeTflite(file->bytes());
+  }
+  state.graph = std::make_shared<const Graph>(std::move(graph));
+  return ModelAccess::Make(std::move(state));
 }
 
 }  // namespace
@@ -93,15 +124,12 @@ ModelNotes NotesOf(const Graph& graph) {
 
 absl::StatusOr<Model> Model::Load(const std::string& path, const Context& context,
                                   const std::string& weights) {
-  LS_ASSIGN_OR_RETURN(Graph graph, ImportModel(path, ImportOptions{weights}, context));
-  ModelState state;
-  state.path = path;
-  state.weights = weights;
-  LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
-  state.file_bytes = file->bytes().size();
-  state.is_tflite = LooksLikeTflite(file->bytes());
-  state.graph = std::make_shared<const Graph>(std::move(graph));
-  return ModelAccess::Make(std::move(state));
+  return LoadModel(path, ImportOptions{weights, ""}, context);
+}
+
+absl::StatusOr<Model> LoadSignature(const std::string& folder, const std::string& signature,
+                                    const Context& context) {
+  return LoadModel(folder, ImportOptions{"", signature}, context);
 }
 
 absl::StatusOr<Model> Model::FromTflite(std::span<const std::byte> bytes, const Context& context) {

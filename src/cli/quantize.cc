@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 
 #include "command.h"
+#include "litesmith/saved_model.h"
 
 namespace litesmith::cli {
 namespace {
 
 struct Flags {
-  std::string input, output, weights;
+  std::string input, output, weights, signature;
   QuantizeRequest request;
   bool dry_run = false;
   std::string write_recipe;
@@ -25,7 +26,8 @@ absl::Status DoQuantize(const Flags& flags, const Context& context) {
   QuantizeRequest request = flags.request;
   if (flags.input_option->count() > 0) request.input_type = flags.input_type;
   if (flags.output_option->count() > 0) request.output_type = flags.output_type;
-  const auto model = Model::Load(flags.input, context, flags.weights);
+  const auto model = flags.signature.empty() ? Model::Load(flags.input, context, flags.weights)
+                                             : LoadSignature(flags.input, flags.signature, context);
   if (!model.ok()) return model.status();
   if (flags.dry_run) {
     const auto plan = PlanQuantization(*model, request, context);
@@ -99,6 +101,9 @@ void AddQuantize(CLI::App* app, CommonFlags* common, Action* chosen) {
       ->type_name("FILE.json");
   sub->add_option("--weights", flags->weights, "The .weights.h5 of an architecture .json")
       ->type_name("W.h5");
+  sub->add_option("--signature", flags->signature,
+                  "The signature of a SavedModel (default: serving_default, or the only one)")
+      ->type_name("S");
   sub->add_option(
          "--calibration-data", flags->request.calibration.path,
          "Samples for integer recipes: IDX folder, picture folder or .tar[.gz], .npy, .npz")

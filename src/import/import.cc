@@ -10,10 +10,14 @@ namespace litesmith {
 absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& options,
                                   const Context& context) {
   if (IsDirectory(path)) {
-    const bool saved_model = FileExists(path + "/saved_model.pb");
-    return Unsupported("{}: {}; save the model by model.save(\"NAME.keras\") and import that", path,
-                       saved_model ? "SavedModel folders cannot be imported yet"
-                                   : "this is a folder without a saved_model.pb");
+    if (FileExists(path + "/saved_model.pb")) return ImportSavedModel(path, options, context);
+    return Unsupported(
+        "{}: this is a folder without a saved_model.pb; save the model by "
+        "model.save(\"NAME.keras\") and import that",
+        path);
+  }
+  if (!options.signature.empty()) {
+    return Invalid("{}: --signature goes with a SavedModel folder only", path);
   }
   LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
   const auto bytes = file->bytes();
@@ -27,8 +31,8 @@ absl::StatusOr<Graph> ImportModel(const std::string& path, const ImportOptions& 
     return ImportKeras(path, options, context);
   }
   return Invalid(
-      "{}: the content is of no known format; .tflite, .keras, .h5 and architecture JSON "
-      "with --weights can be imported",
+      "{}: the content is of no known format; .tflite, .keras, .h5, architecture JSON "
+      "with --weights and SavedModel folders can be imported",
       path);
 }
 

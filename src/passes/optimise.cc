@@ -1,3 +1,4 @@
+#include "passes/fuse_dilation.h"
 #include "passes/passes.h"
 
 namespace litesmith {
@@ -12,10 +13,11 @@ absl::Status Optimise(Graph* graph, const Context& context, bool unpack_weights)
     LS_ASSIGN_OR_RETURN(const bool reshapes, SimplifyReshapes(graph));
     LS_ASSIGN_OR_RETURN(const bool constants, FoldConstants(graph, context, unpack_weights));
     LS_ASSIGN_OR_RETURN(const bool padding, FusePadding(graph));
+    LS_ASSIGN_OR_RETURN(const bool dilation, FuseDilation(graph));
     LS_ASSIGN_OR_RETURN(const bool batch_norm, FoldBatchNorm(graph));
     LS_ASSIGN_OR_RETURN(const bool activations, FuseActivations(graph));
     LS_ASSIGN_OR_RETURN(const bool dead, RemoveDeadCode(graph));
-    changed = reshapes || constants || padding || batch_norm || activations || dead;
+    changed = reshapes || constants || padding || dilation || batch_norm || activations || dead;
     if (!changed) break;
   }
   return absl::OkStatus();

@@ -57,6 +57,8 @@ std::string Folder() {
   std::filesystem::copy(models + "quant_int8.tflite", dir + "/model_int8.tflite");
   std::filesystem::copy(SourceDir() + "/tests/keras/data/keras2_nested.keras",
                         dir + "/model.keras");
+  std::filesystem::copy(SourceDir() + "/tests/saved_model/data/two_signatures",
+                        dir + "/saved_model", std::filesystem::copy_options::recursive);
   EXPECT_OK(WriteNpy(dir + "/x.npy", Array::Zeros(ElementType::kFloat32, {1, 28, 28, 1})));
   return dir;
 }

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "data/npy.h"
 #include "import/keras/keras.h"
-#include "tests/keras/keras_testing.h"
+#include "tests/run_graph.h"
 #include "tests/testing.h"
 
 namespace litesmith {
@@ -145,8 +145,6 @@ TEST(KerasErrors, OtherFormats) {
   EXPECT_THAT(Error(Write("model.xyz", "hello")), HasSubstr("no known format"));
   EXPECT_THAT(Error(Write("empty.keras", "")), HasSubstr("empty"));
   EXPECT_THAT(Error(testing::TempDir() + "/missing.keras"), HasSubstr("missing.keras"));
-  EXPECT_THAT(Error(testing::SharedDir() + "/golden/mnist/mnist_cnn_saved_model"),
-              HasSubstr("SavedModel folders cannot be imported yet"));
   EXPECT_THAT(Error(testing::TempDir()), HasSubstr("folder without a saved_model.pb"));
   EXPECT_THAT(Error(Write("a.json", "{\"class_name\": ")), HasSubstr("not valid JSON"));
   EXPECT_THAT(Error(Write("b.json", "{\"a\": 1}"), Golden("dense/model.weights.h5")),

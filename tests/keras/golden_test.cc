@@ -9,7 +9,7 @@
 
 #include "import/keras/json.h"
 #include "passes/passes.h"
-#include "tests/keras/keras_testing.h"
+#include "tests/run_graph.h"
 #include "tests/testing.h"
 #include "tflite/tflite.h"
 

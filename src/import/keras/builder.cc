@@ -36,16 +36,21 @@ int32_t GraphBuilder::Input(std::string_view name, TensorType type, Shape shape)
   return tensor;
 }
 
-absl::StatusOr<int32_t> GraphBuilder::Constant(std::string_view name, Shape shape,
-                                               const std::vector<float>& values) {
-  constant_bytes_ += values.size() * sizeof(float);
+absl::StatusOr<int32_t> GraphBuilder::Constant(std::string_view name, TensorType type, Shape shape,
+                                               Blob data) {
+  constant_bytes_ += data.bytes.size();
   if (constant_bytes_ > memory_budget_) {
     return absl::ResourceExhaustedError(
         fmt::format("the weights need more than the {} bytes of memory allowed", memory_budget_));
   }
-  const int32_t tensor = AddTensor(Unique(name), schema::TensorType_FLOAT32, std::move(shape));
-  graph_.main().tensors[static_cast<size_t>(tensor)].data = Blob::Of(values);
+  const int32_t tensor = AddTensor(Unique(name), type, std::move(shape));
+  graph_.main().tensors[static_cast<size_t>(tensor)].data = std::move(data);
   return tensor;
+}
+
+absl::StatusOr<int32_t> GraphBuilder::Constant(std::string_view name, Shape shape,
+                                               const std::vector<float>& values) {
+  return Constant(name, schema::TensorType_FLOAT32, std::move(shape), Blob::Of(values));
 }
 
 int32_t GraphBuilder::Constant(std::string_view name, Shape shape,
@@ -82,12 +87,12 @@ int32_t GraphBuilder::AddNode(schema::BuiltinOperator op, Options options,
 
 Graph GraphBuilder::Finish(std::string_view model_name, const std::vector<std::string>& input_names,
                            const std::vector<int32_t>& outputs,
-                           const std::vector<std::string>& output_names) && {
+                           const std::vector<std::string>& output_names, std::string_view key) && {
   Subgraph& main = graph_.main();
   main.outputs = outputs;
   graph_.description = model_name;
   Signature signature;
-  signature.key = "serving_default";
+  signature.key = key;
   for (size_t i = 0; i < main.inputs.size(); ++i) {
     signature.inputs.push_back({input_names[i], main.inputs[i]});
   }

@@ -26,6 +26,8 @@ class GraphBuilder {
                                    const std::vector<float>& values);
   int32_t Constant(std::string_view name, Shape shape, const std::vector<int32_t>& values);
   int32_t Scalar(std::string_view name, float value);
+  // Of any type. REQUIRES: the content has the bytes that type and shape ask for.
+  absl::StatusOr<int32_t> Constant(std::string_view name, TensorType type, Shape shape, Blob data);
 
   // A node with one output tensor, of that shape (may hold -1). `layer` is the node's provenance,
   // the tensor is called "layer/what".
@@ -47,6 +49,7 @@ class GraphBuilder {
   // A tensor of its own for a node with several outputs.
   int32_t Intermediate(std::string_view layer, std::string_view what, Shape shape, TensorType type);
   Subgraph& subgraph() { return graph_.main(); }
+  const Graph& graph() const { return graph_; }
 
   Shape shape(int32_t tensor) const {
     const Tensor& t = graph_.main().tensors[static_cast<size_t>(tensor)];
@@ -56,11 +59,11 @@ class GraphBuilder {
     return graph_.main().tensors[static_cast<size_t>(tensor)].type;
   }
 
-  // Closes the graph: outputs and the signature "serving_default". Outputs without names are called
+  // Closes the graph: outputs and the signature `key`. Outputs without names are called
   // as the official converter calls them, output_0, output_1 …
   Graph Finish(std::string_view model_name, const std::vector<std::string>& input_names,
-               const std::vector<int32_t>& outputs,
-               const std::vector<std::string>& output_names) &&;
+               const std::vector<int32_t>& outputs, const std::vector<std::string>& output_names,
+               std::string_view key = "serving_default") &&;
 
  private:
   std::string Unique(std::string_view name);

@@ -1,4 +1,4 @@
-#include "tests/keras/keras_testing.h"
+#include "tests/run_graph.h"
 
 #include <cmath>
 #include <cstring>

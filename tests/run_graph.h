@@ -1,5 +1,5 @@
-#ifndef LITESMITH_TESTS_KERAS_KERAS_TESTING_H_
-#define LITESMITH_TESTS_KERAS_KERAS_TESTING_H_
+#ifndef LITESMITH_TESTS_RUN_GRAPH_H_
+#define LITESMITH_TESTS_RUN_GRAPH_H_
 
 #include <string>
 #include <vector>
@@ -33,4 +33,4 @@ absl::StatusOr<double> DisagreementOnNoise(const Graph& graph, const Graph& othe
 
 }  // namespace litesmith::testing
 
-#endif  // LITESMITH_TESTS_KERAS_KERAS_TESTING_H_
+#endif  // LITESMITH_TESTS_RUN_GRAPH_H_

@@ -1,0 +1,256 @@
+// Convolutions, pooling, normalisation, resizing.
+
+#include <algorithm>
+
+#include "import/saved_model/lower.h"
+
+namespace litesmith::saved_model {
+namespace {
+
+using schema::BuiltinOperator;
+
+absl::StatusOr<Tensors> One(absl::StatusOr<int32_t> t) {
+  if (!t.ok()) return t.status();
+  return Tensors{*t};
+}
+
+// A window over rows and columns, as its attributes describe it.
+struct Window {
+  int32_t stride[2] = {1, 1}, dilation[2] = {1, 1}, size[2] = {1, 1};
+  schema::Padding padding = schema::Padding_VALID;
+  int32_t x = -1;  // the input, padded where the node does it explicitly
+};
+
+absl::Status ReadPair(const NodeContext& c, const char* name, int32_t* out) {
+  const std::vector<int64_t> list = c.List(name);
+  if (list.empty()) return absl::OkStatus();
+  if (list.size() != 4 || list[0] != 1 || list[3] != 1) {
+    return Unsupported("its '{}' must be 1 over batch and channels", name);
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    if (list[i + 1] < 1 || list[i + 1] > 1 << 24) {
+      return Invalid("its '{}' holds {}", name, list[i + 1]);
+    }
+    out[i] = static_cast<int32_t>(list[i + 1]);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Window> ReadWindow(NodeContext& c, int32_t x) {
+  if (c.String("data_format", "NHWC") != "NHWC") {
+    return Unsupported("its data format is '{}'; save the model with channels last (NHWC)",
+                       Printable(c.String("data_format", "")));
+  }
+  if (c.e().rank(x) != 4) return Invalid("its input has {} dimensions, not 4", c.e().rank(x));
+  Window w;
+  w.x = x;
+  LS_RETURN_IF_ERROR(ReadPair(c, "strides", w.stride));
+  LS_RETURN_IF_ERROR(ReadPair(c, "dilations", w.dilation));
+  LS_RETURN_IF_ERROR(ReadPair(c, "ksize", w.size));
+  const std::string padding = c.String("padding", "VALID");
+  if (padding == "SAME") {
+    w.padding = schema::Padding_SAME;
+  } else if (padding == "EXPLICIT") {
+    const std::vector<int64_t> pads = c.List("explicit_paddings");
+    if (pads.size() != 8) return Invalid("its explicit paddings are {} numbers", pads.size());
+    std::vector<int32_t> amounts;
+    for (int64_t pad : pads) {
+      if (pad < 0 || pad > 1 << 24) return Invalid("it pads by {}", pad);
+      amounts.push_back(static_cast<int32_t>(pad));
+    }
+    LS_ASSIGN_OR_RETURN(const int32_t t,
+                        c.e().Constant(schema::TensorType_INT32, {4, 2}, Blob::Of(amounts)));
+    LS_ASSIGN_OR_RETURN(w.x, c.e().Emit(schema::BuiltinOperator_PAD, {x, t}));
+  } else if (padding != "VALID") {
+    return Unsupported("its padding is '{}'", Printable(padding));
+  }
+  return w;
+}
+
+absl::StatusOr<int32_t> NoBias(NodeContext& c, int32_t channels) {
+  return c.e().Constant(
+      schema::TensorType_FLOAT32, {channels},
+      Blob::Of(std::vector<float>(static_cast<size_t>(std::max(channels, 0)), 0.0f)));
+}
+
+absl::StatusOr<Tensors> Conv2D(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const Window w, ReadWindow(c, c.in(0)));
+  if (c.e().rank(c.in(1)) != 4) return Invalid("its filter has {} dimensions", c.e().rank(c.in(1)));
+  LS_ASSIGN_OR_RETURN(const int32_t filter, c.e().Transpose(c.in(1), {3, 0, 1, 2}));
+  LS_ASSIGN_OR_RETURN(const int32_t bias, NoBias(c, c.e().shape(filter)[0]));
+  schema::Conv2DOptionsT options;
+  options.padding = w.padding;
+  options.stride_h = w.stride[0];
+  options.stride_w = w.stride[1];
+  options.dilation_h_factor = w.dilation[0];
+  options.dilation_w_factor = w.dilation[1];
+  return One(c.e().Emit(schema::BuiltinOperator_CONV_2D, Options(std::move(options)),
+                        {w.x, filter, bias}));
+}
+
+// [H, W, C, M] as [1, H, W, C * M].
+absl::StatusOr<Tensors> Depthwise(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const Window w, ReadWindow(c, c.in(0)));
+  const Shape shape = c.e().shape(c.in(1));
+  if (shape.size() != 4 || keras::KnownElements(shape, 0) < 1) {
+    return Invalid("its filter must have 4 known dimensions");
+  }
+  const int32_t channels = shape[2] * shape[3];
+  LS_ASSIGN_OR_RETURN(const int32_t target, c.e().Ints({1, shape[0], shape[1], channels}));
+  LS_ASSIGN_OR_RETURN(const int32_t filter, c.e().Reshape(c.in(1), target));
+  LS_ASSIGN_OR_RETURN(const int32_t bias, NoBias(c, channels));
+  schema::DepthwiseConv2DOptionsT options;
+  options.padding = w.padding;
+  options.stride_h = w.stride[0];
+  options.stride_w = w.stride[1];
+  options.depth_multiplier = shape[3];
+  options.dilation_h_factor = w.dilation[0];
+  options.dilation_w_factor = w.dilation[1];
+  return One(c.e().Emit(schema::BuiltinOperator_DEPTHWISE_CONV_2D, Options(std::move(options)),
+                        {w.x, filter, bias}));
+}
+
+// Inputs: the sizes of the result, the filter [H, W, O, I], x.
+absl::StatusOr<Tensors> ConvTranspose(NodeContext& c) {
+  if (c.String("padding", "VALID") == "EXPLICIT") {
+    return Unsupported("its padding is explicit; use 'same' or 'valid'");
+  }
+  LS_ASSIGN_OR_RETURN(const Window w, ReadWindow(c, c.in(2)));
+  if (w.dilation[0] != 1 || w.dilation[1] != 1) return Unsupported("it is dilated");
+  if (c.e().rank(c.in(1)) != 4) return Invalid("its filter has {} dimensions", c.e().rank(c.in(1)));
+  LS_ASSIGN_OR_RETURN(const int32_t filter, c.e().Transpose(c.in(1), {2, 0, 1, 3}));
+  LS_ASSIGN_OR_RETURN(const int32_t sizes, c.e().AsInt32(c.in(0)));
+  LS_ASSIGN_OR_RETURN(const int32_t bias, NoBias(c, c.e().shape(filter)[0]));
+  schema::TransposeConvOptionsT options;
+  options.padding = w.padding;
+  options.stride_h = w.stride[0];
+  options.stride_w = w.stride[1];
+  LS_ASSIGN_OR_RETURN(
+      auto out, c.e().Emit(schema::BuiltinOperator_TRANSPOSE_CONV, Options(std::move(options)),
+                           {sizes, filter, w.x, bias}, {c.e().type(w.x)}));
+  return out;
+}
+
+absl::StatusOr<Tensors> Conv3D(NodeContext& c) {
+  const std::vector<int64_t> strides = c.List("strides"), dilations = c.List("dilations");
+  if (c.String("data_format", "NDHWC") != "NDHWC" || strides.size() != 5) {
+    return Unsupported("only channels last (NDHWC) is supported");
+  }
+  schema::Conv3DOptionsT options;
+  int32_t* const stride[] = {&options.stride_d, &options.stride_h, &options.stride_w};
+  int32_t* const dilation[] = {&options.dilation_d_factor, &options.dilation_h_factor,
+                               &options.dilation_w_factor};
+  for (size_t i = 0; i < 3; ++i) {
+    *stride[i] = static_cast<int32_t>(std::clamp<int64_t>(strides[i + 1], 0, 1 << 24));
+    *dilation[i] = dilations.size() != 5
+                       ? 1
+                       : static_cast<int32_t>(std::clamp<int64_t>(dilations[i + 1], 0, 1 << 24));
+  }
+  options.padding =
+      c.String("padding", "VALID") == "SAME" ? schema::Padding_SAME : schema::Padding_VALID;
+  return One(
+      c.e().Emit(schema::BuiltinOperator_CONV_3D, Options(std::move(options)), {c.in(0), c.in(1)}));
+}
+
+template <BuiltinOperator kOp>
+absl::StatusOr<Tensors> Pool(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const Window w, ReadWindow(c, c.in()));
+  if (w.x != c.in()) return Unsupported("its padding is explicit; use 'same' or 'valid'");
+  schema::Pool2DOptionsT options;
+  options.padding = w.padding;
+  options.stride_h = w.stride[0];
+  options.stride_w = w.stride[1];
+  options.filter_height = w.size[0];
+  options.filter_width = w.size[1];
+  return One(c.e().Emit(kOp, Options(std::move(options)), {w.x}));
+}
+
+// scale * (x - mean) / sqrt(variance + epsilon) + offset (Ioffe and Szegedy 2015) as one product
+// and one sum.
+absl::StatusOr<Tensors> FusedBatchNorm(NodeContext& c) {
+  if (c.Bool("is_training", true)) {
+    return Unsupported("it is in training mode; save the model for inference");
+  }
+  if (c.String("data_format", "NHWC") != "NHWC") {
+    return Unsupported("its data format is not NHWC; save the model with channels last");
+  }
+  const int32_t scale = c.in(1), offset = c.in(2), mean = c.in(3), variance = c.in(4);
+  LS_ASSIGN_OR_RETURN(const int32_t epsilon, c.e().Scalar(c.Float("epsilon", 1e-4f)));
+  LS_ASSIGN_OR_RETURN(int32_t factor, c.e().Binary(schema::BuiltinOperator_ADD, variance, epsilon));
+  LS_ASSIGN_OR_RETURN(factor, c.e().Emit(schema::BuiltinOperator_RSQRT, {factor}));
+  LS_ASSIGN_OR_RETURN(factor, c.e().Binary(schema::BuiltinOperator_MUL, factor, scale));
+  LS_ASSIGN_OR_RETURN(int32_t term, c.e().Binary(schema::BuiltinOperator_MUL, mean, factor));
+  LS_ASSIGN_OR_RETURN(term, c.e().Binary(schema::BuiltinOperator_SUB, offset, term));
+  LS_ASSIGN_OR_RETURN(int32_t y, c.e().Binary(schema::BuiltinOperator_MUL, c.in(0), factor));
+  LS_ASSIGN_OR_RETURN(y, c.e().Binary(schema::BuiltinOperator_ADD, y, term));
+  return Tensors{y, mean, variance};
+}
+
+template <typename T>
+absl::StatusOr<Tensors> Resize(NodeContext& c, BuiltinOperator op) {
+  T options;
+  options.align_corners = c.Bool("align_corners", false);
+  options.half_pixel_centers = c.Bool("half_pixel_centers", false);
+  LS_ASSIGN_OR_RETURN(const int32_t sizes, c.e().AsInt32(c.in(1)));
+  int32_t x = c.in(0);
+  if (op == schema::BuiltinOperator_RESIZE_BILINEAR) {
+    LS_ASSIGN_OR_RETURN(x, c.e().CastTo(x, schema::TensorType_FLOAT32));
+  }
+  return One(c.e().Emit(op, Options(std::move(options)), {x, sizes}));
+}
+
+absl::StatusOr<Tensors> ResizeBilinear(NodeContext& c) {
+  return Resize<schema::ResizeBilinearOptionsT>(c, schema::BuiltinOperator_RESIZE_BILINEAR);
+}
+absl::StatusOr<Tensors> ResizeNearest(NodeContext& c) {
+  return Resize<schema::ResizeNearestNeighborOptionsT>(
+      c, schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR);
+}
+
+absl::StatusOr<int32_t> BlockSize(const NodeContext& c) {
+  if (c.String("data_format", "NHWC") != "NHWC") return Unsupported("its data format is not NHWC");
+  return static_cast<int32_t>(std::clamp<int64_t>(c.Int("block_size", 0), 0, 1 << 24));
+}
+
+absl::StatusOr<Tensors> SpaceToDepth(NodeContext& c) {
+  schema::SpaceToDepthOptionsT options;
+  LS_ASSIGN_OR_RETURN(options.block_size, BlockSize(c));
+  return One(
+      c.e().Emit(schema::BuiltinOperator_SPACE_TO_DEPTH, Options(std::move(options)), {c.in()}));
+}
+absl::StatusOr<Tensors> DepthToSpace(NodeContext& c) {
+  schema::DepthToSpaceOptionsT options;
+  LS_ASSIGN_OR_RETURN(options.block_size, BlockSize(c));
+  return One(
+      c.e().Emit(schema::BuiltinOperator_DEPTH_TO_SPACE, Options(std::move(options)), {c.in()}));
+}
+
+template <BuiltinOperator kOp>
+absl::StatusOr<Tensors> Blocks(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t block, c.e().AsInt32(c.in(1)));
+  LS_ASSIGN_OR_RETURN(const int32_t amounts, c.e().AsInt32(c.in(2)));
+  return One(c.e().Emit(kOp, {c.in(0), block, amounts}));
+}
+
+}  // namespace
+
+std::vector<Lowering> ConvolutionLowerings() {
+  using namespace schema;  // NOLINT: the operators' names
+  return {{"Conv2D", 2, Conv2D},
+          {"DepthwiseConv2dNative", 2, Depthwise},
+          {"Conv2DBackpropInput", 3, ConvTranspose},
+          {"Conv3D", 2, Conv3D},
+          {"MaxPool", 1, Pool<BuiltinOperator_MAX_POOL_2D>},
+          {"AvgPool", 1, Pool<BuiltinOperator_AVERAGE_POOL_2D>},
+          {"FusedBatchNorm", 5, FusedBatchNorm},
+          {"FusedBatchNormV2", 5, FusedBatchNorm},
+          {"FusedBatchNormV3", 5, FusedBatchNorm},
+          {"ResizeBilinear", 2, ResizeBilinear},
+          {"ResizeNearestNeighbor", 2, ResizeNearest},
+          {"SpaceToDepth", 1, SpaceToDepth},
+          {"DepthToSpace", 1, DepthToSpace},
+          {"SpaceToBatchND", 3, Blocks<BuiltinOperator_SPACE_TO_BATCH_ND>},
+          {"BatchToSpaceND", 3, Blocks<BuiltinOperator_BATCH_TO_SPACE_ND>}};
+}
+
+}  // namespace litesmith::saved_model

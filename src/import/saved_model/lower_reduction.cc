@@ -1,0 +1,84 @@
+// Sums, means and extremes over axes.
+
+#include "import/saved_model/lower.h"
+#include "import/saved_model/types.h"
+
+namespace litesmith::saved_model {
+namespace {
+
+using schema::BuiltinOperator;
+
+absl::StatusOr<Tensors> One(absl::StatusOr<int32_t> t) {
+  if (!t.ok()) return t.status();
+  return Tensors{*t};
+}
+
+template <BuiltinOperator kOp>
+absl::StatusOr<Tensors> Reduce(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const auto axes, c.Axes(1));
+  if (axes.empty()) return Tensors{c.in()};
+  LS_ASSIGN_OR_RETURN(const int32_t t, c.e().Ints(axes));
+  schema::ReducerOptionsT options;
+  options.keep_dims = c.Bool("keep_dims", false);
+  return One(c.e().Emit(kOp, Options(std::move(options)), {c.in(), t}));
+}
+
+template <BuiltinOperator kOp, typename T>
+absl::StatusOr<Tensors> ArgExtreme(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const auto axes, c.Axes(1));
+  if (axes.size() != 1) return Invalid("its axis must be one number");
+  LS_ASSIGN_OR_RETURN(const int32_t axis, c.e().Scalar(axes[0]));
+  T options;
+  const int32_t type = c.Type("output_type");
+  LS_ASSIGN_OR_RETURN(options.output_type, DenseType(type == 0 ? 9 : type));
+  const TensorType out = options.output_type;
+  return c.e().Emit(kOp, Options(std::move(options)), {c.in(), axis}, {out});
+}
+
+absl::StatusOr<Tensors> TopK(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t k, c.e().AsInt32(c.in(1)));
+  return c.e().Emit(schema::BuiltinOperator_TOPK_V2, Options(), {c.in(), k},
+                    {c.e().type(c.in()), schema::TensorType_INT32});
+}
+
+absl::StatusOr<Tensors> Cumsum(NodeContext& c) {
+  schema::CumsumOptionsT options;
+  options.exclusive = c.Bool("exclusive", false);
+  options.reverse = c.Bool("reverse", false);
+  LS_ASSIGN_OR_RETURN(const int32_t axis, c.e().AsInt32(c.in(1)));
+  return One(
+      c.e().Emit(schema::BuiltinOperator_CUMSUM, Options(std::move(options)), {c.in(), axis}));
+}
+
+// sum(x^2) / 2.
+absl::StatusOr<Tensors> L2Loss(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t square, c.e().Emit(schema::BuiltinOperator_SQUARE, {c.in()}));
+  std::vector<int32_t> all(c.e().rank(c.in()));
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int32_t>(i);
+  LS_ASSIGN_OR_RETURN(const int32_t axes, c.e().Ints(all));
+  LS_ASSIGN_OR_RETURN(
+      const int32_t sum,
+      c.e().Emit(schema::BuiltinOperator_SUM, Options(schema::ReducerOptionsT{}), {square, axes}));
+  LS_ASSIGN_OR_RETURN(const int32_t half, c.e().Scalar(0.5f));
+  return One(c.e().Binary(schema::BuiltinOperator_MUL, sum, half));
+}
+
+}  // namespace
+
+std::vector<Lowering> ReductionLowerings() {
+  using namespace schema;  // NOLINT: the operators' names
+  return {{"Mean", 2, Reduce<BuiltinOperator_MEAN>},
+          {"Sum", 2, Reduce<BuiltinOperator_SUM>},
+          {"Prod", 2, Reduce<BuiltinOperator_REDUCE_PROD>},
+          {"Max", 2, Reduce<BuiltinOperator_REDUCE_MAX>},
+          {"Min", 2, Reduce<BuiltinOperator_REDUCE_MIN>},
+          {"Any", 2, Reduce<BuiltinOperator_REDUCE_ANY>},
+          {"All", 2, Reduce<BuiltinOperator_REDUCE_ALL>},
+          {"ArgMax", 2, ArgExtreme<BuiltinOperator_ARG_MAX, ArgMaxOptionsT>},
+          {"ArgMin", 2, ArgExtreme<BuiltinOperator_ARG_MIN, ArgMinOptionsT>},
+          {"TopKV2", 2, TopK},
+          {"Cumsum", 2, Cumsum},
+          {"L2Loss", 1, L2Loss}};
+}
+
+}  // namespace litesmith::saved_model

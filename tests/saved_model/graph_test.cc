@@ -1,0 +1,286 @@
+// Small graphs put together here: idioms, products, branches, loops, open sizes.
+
+#include <cmath>
+
+#include "import/saved_model/saved_model.h"
+#include "saved_model.pb.h"
+#include "tests/run_graph.h"
+#include "tests/testing.h"
+
+namespace litesmith {
+namespace {
+
+namespace pb = saved_model::proto;
+using ::testing::ElementsAre;
+
+constexpr int kFloat = 1, kInt = 3, kBool = 10;
+
+// A SavedModel whose main graph computes the output "y" from the input "x".
+class ModelBuilder {
+ public:
+  explicit ModelBuilder(const Shape& shape, int dtype = kFloat) {
+    graph_ = model_.add_meta_graphs();
+    graph_->mutable_meta_info_def()->add_tags("serve");
+    auto& input = (*Signature().mutable_inputs())["x"];
+    input.set_name("x:0");
+    input.set_dtype(dtype);
+    for (int32_t size : shape) input.mutable_tensor_shape()->add_dim()->set_size(size);
+    Add("x", "Placeholder", {});
+  }
+
+  pb::Node& Add(const std::string& name, const std::string& op,
+                const std::vector<std::string>& inputs) {
+    return AddTo(graph_->mutable_graph_def()->mutable_node(), name, op, inputs);
+  }
+  static pb::Node& AddTo(google::protobuf::RepeatedPtrField<pb::Node>* nodes,
+                         const std::string& name, const std::string& op,
+                         const std::vector<std::string>& inputs) {
+    pb::Node& node = *nodes->Add();
+    node.set_name(name);
+    node.set_op(op);
+    for (const std::string& input : inputs) node.add_input(input);
+    return node;
+  }
+  static void SetInts(pb::Node* node, const Shape& shape, const std::vector<int32_t>& values) {
+    auto* tensor = (*node->mutable_attr())["value"].mutable_tensor();
+    tensor->set_dtype(kInt);
+    for (int32_t size : shape) tensor->mutable_tensor_shape()->add_dim()->set_size(size);
+    for (int32_t value : values) tensor->add_int_val(value);
+  }
+  void Ints(const std::string& name, const Shape& shape, const std::vector<int32_t>& values) {
+    SetInts(&Add(name, "Const", {}), shape, values);
+  }
+  void Float(const std::string& name, float value) {
+    auto* tensor = (*Add(name, "Const", {}).mutable_attr())["value"].mutable_tensor();
+    tensor->set_dtype(kFloat);
+    tensor->add_float_val(value);
+  }
+  pb::FunctionDef& Function(const std::string& name, const std::vector<std::string>& arguments,
+                            const std::vector<std::string>& results) {
+    auto& f = *graph_->mutable_graph_def()->mutable_library()->add_function();
+    f.mutable_signature()->set_name(name);
+    for (const auto& argument : arguments)
+      f.mutable_signature()->add_input_arg()->set_name(argument);
+    for (size_t i = 0; i < results.size(); ++i) {
+      const std::string result = "r" + std::to_string(i);
+      f.mutable_signature()->add_output_arg()->set_name(result);
+      (*f.mutable_ret())[result] = results[i];
+    }
+    return f;
+  }
+  absl::StatusOr<Graph> Import(const std::string& output = "y:0") {
+    (*Signature().mutable_outputs())["y"].set_name(output);
+    const std::string bytes = model_.SerializeAsString();
+    saved_model::Files files;
+    files.model = std::as_bytes(std::span(bytes));
+    Context context;
+    context.memory_budget = uint64_t{64} << 20;  // ends endless loops soon
+    return saved_model::ParseSavedModel(files, "", context);
+  }
+
+ private:
+  pb::Signature& Signature() { return (*graph_->mutable_signature_def())["serving_default"]; }
+
+  pb::SavedModel model_;
+  pb::MetaGraph* graph_ = nullptr;
+};
+
+std::vector<std::string> Operators(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const Node& node : graph.main().nodes) names.push_back(OperatorName(node));
+  return names;
+}
+
+Array Floats(const std::vector<int64_t>& shape, const std::vector<float>& values) {
+  Array array = Array::Zeros(ElementType::kFloat32, shape);
+  std::copy(values.begin(), values.end(), array.mutable_data<float>().begin());
+  return array;
+}
+
+void ExpectValues(const Graph& graph, const Array& x, const std::vector<float>& expected) {
+  ASSERT_OK_AND_ASSIGN(const auto y, testing::RunGraph(graph, {x}));
+  ASSERT_EQ(y.size(), 1u);
+  const auto values = y[0].data<float>();
+  ASSERT_EQ(values.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(values[i], expected[i], 1e-5f) << i;
+}
+
+// 0.5 * x * (1 + erf(x / sqrt 2)), and by erfc as TensorFlow 2.21 writes it.
+TEST(SavedModelIdioms, Gelu) {
+  ModelBuilder a({-1, 4});
+  a.Float("half", 0.5f);
+  a.Float("one", 1.0f);
+  a.Float("root", std::sqrt(2.0f));
+  a.Add("hx", "Mul", {"half", "x"});
+  a.Add("u", "RealDiv", {"x", "root"});
+  a.Add("e", "Erf", {"u"});
+  a.Add("s", "AddV2", {"one", "e"});
+  a.Add("y", "Mul", {"hx", "s"});
+  ASSERT_OK_AND_ASSIGN(const Graph by_erf, a.Import());
+  EXPECT_THAT(Operators(by_erf), ElementsAre("GELU"));
+  ModelBuilder b({-1, 4});
+  b.Float("half", 0.5f);
+  b.Float("root", std::sqrt(0.5f));
+  b.Add("hx", "Mul", {"half", "x"});
+  b.Add("minus", "Neg", {"x"});
+  b.Add("u", "Mul", {"minus", "root"});
+  b.Add("e", "Erfc", {"u"});
+  b.Add("y", "Mul", {"hx", "e"});
+  ASSERT_OK_AND_ASSIGN(const Graph by_erfc, b.Import());
+  EXPECT_THAT(Operators(by_erfc), ElementsAre("GELU"));
+  // Another factor is no GELU.
+  ModelBuilder c({-1, 4});
+  c.Float("half", 0.7f);
+  c.Add("hx", "Mul", {"half", "x"});
+  c.Add("e", "Erfc", {"x"});
+  c.Add("y", "Mul", {"hx", "e"});
+  ASSERT_OK_AND_ASSIGN(const Graph other, c.Import());
+  EXPECT_GT(other.main().nodes.size(), 4u);
+  std::vector<float> expected;
+  const std::vector<float> x = {-3.0f, -0.5f, 0.0f, 1.25f};
+  for (float v : x) expected.push_back(0.7f * v * std::erfc(v));
+  ExpectValues(other, Floats({1, 4}, x), expected);
+}
+
+TEST(SavedModelIdioms, HardSwishAndLeakyRelu) {
+  ModelBuilder a({-1, 4});
+  a.Float("three", 3.0f);
+  a.Float("six", 6.0f);
+  a.Add("s", "AddV2", {"x", "three"});
+  a.Add("r", "Relu6", {"s"});
+  a.Add("p", "Mul", {"x", "r"});
+  a.Add("y", "RealDiv", {"p", "six"});
+  ASSERT_OK_AND_ASSIGN(const Graph swish, a.Import());
+  EXPECT_THAT(Operators(swish), ElementsAre("HARD_SWISH"));
+  ModelBuilder b({-1, 4});
+  b.Float("slope", 0.3f);
+  b.Add("p", "Mul", {"slope", "x"});
+  b.Add("y", "Maximum", {"x", "p"});
+  ASSERT_OK_AND_ASSIGN(const Graph leaky, b.Import());
+  EXPECT_THAT(Operators(leaky), ElementsAre("LEAKY_RELU"));
+  ExpectValues(leaky, Floats({1, 4}, {-2, -1, 0, 3}), {-0.6f, -0.3f, 0, 3});
+}
+
+// A reshape by the batch's size is one RESHAPE; what stays open is computed while the model runs.
+TEST(SavedModelShapes, OpenBatch) {
+  ModelBuilder a({-1, 2, 3});
+  a.Ints("zero", {1}, {0});
+  a.Ints("one", {1}, {1});
+  a.Ints("six", {}, {6});
+  a.Add("shape", "Shape", {"x"});
+  (*a.Add("batch", "StridedSlice", {"shape", "zero", "one", "one"})
+        .mutable_attr())["shrink_axis_mask"]
+      .set_i(1);
+  a.Add("target", "Pack", {"batch", "six"});
+  a.Add("y", "Reshape", {"x", "target"});
+  ASSERT_OK_AND_ASSIGN(const Graph graph, a.Import());
+  EXPECT_THAT(Operators(graph), ElementsAre("RESHAPE"));
+  const Tensor& y = graph.main().tensors[static_cast<size_t>(graph.main().outputs[0])];
+  EXPECT_EQ(y.shape_signature, (Shape{-1, 6}));
+  ModelBuilder b({-1, 2});
+  b.Float("two", 2.0f);
+  b.Add("shape", "Shape", {"x"});
+  b.Add("y", "Fill", {"shape", "two"});
+  ASSERT_OK_AND_ASSIGN(const Graph fill, b.Import());
+  EXPECT_THAT(Operators(fill), ElementsAre("SHAPE", "FILL"));
+  ExpectValues(fill, Floats({3, 2}, {1, 2, 3, 4, 5, 6}), {2, 2, 2, 2, 2, 2});
+}
+
+// The number of rounds depends on a counter alone: three products.
+TEST(SavedModelLoops, KnownRoundsAreUnrolled) {
+  ModelBuilder a({-1, 2});
+  auto& cond = a.Function("cond", {"i", "v"}, {"less:z:0"});
+  ModelBuilder::SetInts(&ModelBuilder::AddTo(cond.mutable_node_def(), "n", "Const", {}), {}, {3});
+  ModelBuilder::AddTo(cond.mutable_node_def(), "less", "Less", {"i", "n:output:0"});
+  auto& body = a.Function("body", {"i", "v"}, {"next:z:0", "p:z:0"});
+  ModelBuilder::SetInts(&ModelBuilder::AddTo(body.mutable_node_def(), "n", "Const", {}), {}, {1});
+  ModelBuilder::AddTo(body.mutable_node_def(), "next", "AddV2", {"i", "n:output:0"});
+  ModelBuilder::AddTo(body.mutable_node_def(), "p", "Mul", {"v", "v"});
+  a.Ints("zero", {}, {0});
+  auto& loop = a.Add("loop", "While", {"zero", "x"});
+  (*loop.mutable_attr())["cond"].mutable_func()->set_name("cond");
+  (*loop.mutable_attr())["body"].mutable_func()->set_name("body");
+  ASSERT_OK_AND_ASSIGN(const Graph graph, a.Import("loop:1"));
+  EXPECT_THAT(Operators(graph), ElementsAre("MUL", "MUL", "MUL"));
+  ExpectValues(graph, Floats({1, 2}, {1.1f, -0.9f}), {std::pow(1.1f, 8.0f), std::pow(0.9f, 8.0f)});
+}
+
+TEST(SavedModelLoops, ConditionOnTheInputIsRefused) {
+  ModelBuilder a({1}, kBool);
+  a.Function("cond", {"v"}, {"v"});
+  a.Function("body", {"v"}, {"v"});
+  auto& loop = a.Add("y", "While", {"x"});
+  (*loop.mutable_attr())["cond"].mutable_func()->set_name("cond");
+  (*loop.mutable_attr())["body"].mutable_func()->set_name("body");
+  const auto graph = a.Import();
+  ASSERT_FALSE(graph.ok());
+  EXPECT_THAT(std::string(Message(graph.status())),
+              ::testing::AllOf(::testing::HasSubstr("While 'y'"),
+                               ::testing::HasSubstr("number of its rounds")));
+}
+
+TEST(SavedModelLoops, EndlessLoopsAndCallsEnd) {
+  ModelBuilder b({1});
+  auto& f = b.Function("f", {"v"}, {"call:output:0"});
+  (*ModelBuilder::AddTo(f.mutable_node_def(), "call", "PartitionedCall", {"v"}).mutable_attr())["f"]
+      .mutable_func()
+      ->set_name("f");
+  (*b.Add("y", "PartitionedCall", {"x"}).mutable_attr())["f"].mutable_func()->set_name("f");
+  EXPECT_THAT(std::string(Message(b.Import().status())), ::testing::HasSubstr("without end"));
+  ModelBuilder c({1});
+  auto& cond = c.Function("cond", {"v"}, {"t:output:0"});
+  auto& t = ModelBuilder::AddTo(cond.mutable_node_def(), "t", "Const", {});
+  auto* tensor = (*t.mutable_attr())["value"].mutable_tensor();
+  tensor->set_dtype(kBool);
+  tensor->add_bool_val(true);
+  auto& body = c.Function("body", {"v"}, {"n:y:0"});
+  ModelBuilder::AddTo(body.mutable_node_def(), "n", "Identity", {"v"});
+  auto& loop = c.Add("y", "While", {"x"});
+  (*loop.mutable_attr())["cond"].mutable_func()->set_name("cond");
+  (*loop.mutable_attr())["body"].mutable_func()->set_name("body");
+  EXPECT_THAT(std::string(Message(c.Import().status())), ::testing::HasSubstr("too large"));
+}
+
+TEST(SavedModelEinsum, AgainstPlainLoops) {
+  const std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};  // [2, 2, 3]
+  const auto at = [&](size_t b, size_t i, size_t j) { return x[6 * b + 3 * i + j]; };
+  const auto run = [&](const std::string& equation, const std::vector<float>& expected) {
+    ModelBuilder a({-1, 2, 3});
+    (*a.Add("y", "Einsum", {"x", "x"}).mutable_attr())["equation"].set_s(equation);
+    const auto graph = a.Import();
+    ASSERT_TRUE(graph.ok()) << equation << ": " << graph.status();
+    SCOPED_TRACE(equation);
+    ExpectValues(*graph, Floats({2, 2, 3}, x), expected);
+  };
+  std::vector<float> products, sums, elements;
+  for (size_t b = 0; b < 2; ++b) {
+    for (size_t i = 0; i < 2; ++i) {
+      float sum = 0;
+      for (size_t j = 0; j < 3; ++j) {
+        elements.push_back(at(b, i, j) * at(b, i, j));
+        sum += at(b, i, j) * at(b, i, j);
+      }
+      sums.push_back(sum);
+      for (size_t k = 0; k < 2; ++k) {
+        float product = 0;
+        for (size_t j = 0; j < 3; ++j) product += at(b, i, j) * at(b, k, j);
+        products.push_back(product);
+      }
+    }
+  }
+  run("bij,bkj->bik", products);
+  run("bij,bij->bi", sums);
+  run("bij,bij->bij", elements);
+  run("...ij,...kj->...ik", products);
+}
+
+// An output that is the input, another output or a constant.
+TEST(SavedModelOutputs, CopiesOfTheInput) {
+  ModelBuilder a({-1, 2});
+  a.Add("y", "Identity", {"x"});
+  ASSERT_OK_AND_ASSIGN(const Graph graph, a.Import());
+  ExpectValues(graph, Floats({2, 2}, {1, 2, 3, 4}), {1, 2, 3, 4});
+}
+
+}  // namespace
+}  // namespace litesmith
