@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "passes/fuse_dilation.h"
 #include "passes/rewrite.h"
 #include "runtime/executor.h"
 #include "tests/graph_builder.h"
@@ -485,6 +486,57 @@ TEST(RemoveDeadCode, KeepsWhatMayHaveSideEffects) {
   b.Op(kAdd, "reads_state", {x, state}, {2});
   b.Output(b.Op(kRelu, "y", {x}, {2}));
   ASSERT_OK_AND_ASSIGN(const bool changed, RemoveDeadCode(&b.graph()));
+  EXPECT_FALSE(changed);
+}
+
+// ---- FuseDilation
+// -----------------------------------------------------------------------------
+
+// x [1, 9, 8, 2] to blocks of 2 x 3 and back around a 3 x 3 convolution.
+Graph Blocks(const std::vector<int32_t>& pads, const std::vector<int32_t>& crops,
+             const Shape& padded, const Shape& output) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 9, 8, 2});
+  const int32_t block = b.Ints("block", {2}, {2, 3});
+  const Shape divided = {6, padded[0] / 2, padded[1] / 3, 2};
+  const int32_t s = b.Op(schema::BuiltinOperator_SPACE_TO_BATCH_ND, "s2b",
+                         {x, block, b.Ints("pads", {2, 2}, pads)}, divided);
+  const int32_t filter = b.Ramp("w", {3, 3, 3, 2}, -0.5f, 0.02f);
+  const Shape convolved = {6, divided[1] - 2, divided[2] - 2, 3};
+  const int32_t c = b.Op(kConv, "conv", {s, filter, b.Ramp("bias", {3}, 0.1f, 0.1f)}, convolved,
+                         ConvOptions(schema::Padding_VALID));
+  b.Output(b.Op(schema::BuiltinOperator_BATCH_TO_SPACE_ND, "b2s",
+                {c, block, b.Ints("crops", {2, 2}, crops)}, output));
+  return b.graph();
+}
+
+TEST(FuseDilation, SameAndValid) {
+  struct Case {
+    std::vector<int32_t> pads, crops;
+    Shape padded, output;
+    schema::Padding padding;
+  };
+  // SAME pads by 2 and 2, by 3 and 3; the rest makes the size a multiple of the block.
+  const Case kCases[] = {
+      {{2, 3, 3, 4}, {0, 1, 0, 1}, {14, 15}, {1, 9, 8, 3}, schema::Padding_SAME},
+      {{0, 1, 0, 1}, {0, 1, 0, 1}, {10, 9}, {1, 5, 2, 3}, schema::Padding_VALID}};
+  for (const Case& c : kCases) {
+    const Graph before = Blocks(c.pads, c.crops, c.padded, c.output);
+    Graph graph = before;
+    ASSERT_OK_AND_ASSIGN(const bool changed, FuseDilation(&graph));
+    EXPECT_TRUE(changed);
+    EXPECT_THAT(Operators(graph), ::testing::ElementsAre(kConv));
+    const auto& options = graph.main().nodes[0].GetOptions<schema::Conv2DOptionsT>();
+    EXPECT_EQ(options.padding, c.padding);
+    EXPECT_EQ(options.dilation_h_factor, 2);
+    EXPECT_EQ(options.dilation_w_factor, 3);
+    ExpectSameResult(before, graph);
+  }
+}
+
+TEST(FuseDilation, KeepsOtherPadding) {
+  Graph graph = Blocks({3, 2, 3, 4}, {0, 1, 0, 1}, {14, 15}, {1, 9, 8, 3});
+  ASSERT_OK_AND_ASSIGN(const bool changed, FuseDilation(&graph));
   EXPECT_FALSE(changed);
 }
 
