@@ -5,6 +5,8 @@
 
 #include "ops/elementwise.h"
 #include "ops/lstm.h"
+#include "ops/lstm_gradient.h"
+#include "ops/recurrent_gradient.h"
 
 namespace litesmith {
 namespace {
@@ -115,6 +117,17 @@ absl::StatusOr<Kernel> PrepareBoth(const PrepareArgs& args) {
   return kernel;
 }
 
+absl::Status BothGradient(const GradArgs& args) {
+  LS_ASSIGN_OR_RETURN(const Both both, MakeBoth(args.node, args.inputs));
+  const Direction &f = both.forward, &b = both.backward;
+  const size_t ahead = f.form.sizes.outputs, back = b.form.sizes.outputs;
+  const size_t width = both.merge ? ahead + back : ahead;
+  StartGradients(args);
+  LS_RETURN_IF_ERROR(AddLstmGradient(f.at, f.settings, f.form, {args.out_grads[0], width}, args));
+  const float* second = both.merge ? args.out_grads[0] + ahead : args.out_grads[1];
+  return AddLstmGradient(b.at, b.settings, b.form, {second, both.merge ? width : back}, args);
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(2) != schema::TensorType_INT8) return 1;
   return args.node.GetOptions<BidirectionalSequenceLSTMOptionsT>().asymmetric_quantize_inputs ? 3
@@ -130,6 +143,7 @@ const OpRecord& BidirectionalSequenceLstmOp() {
     r.names = {"Bidirectional", "", "LSTM"};
     r.infer_shapes = Infer;
     r.prepare = PrepareBoth;
+    r.gradient = BothGradient;
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/arithmetic.h"
 #include "ops/gradient.h"
 #include "ops/movement.h"
@@ -247,6 +248,21 @@ absl::StatusOr<Kernel> PrepareScatterNd(const PrepareArgs& args) {
   }
 }
 
+// Every update takes the gradient of the place it was added to.
+absl::Status ScatterNdGradient(const GradArgs& args) {
+  float* dx = args.in_grads[1];
+  if (dx == nullptr) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(const Indexed where,
+                      MakeIndexed(args.outputs[0].shape, args.inputs[0].shape, 1));
+  for (int64_t t = 0; t < where.tuples; ++t) {
+    int64_t offset = 0;
+    LS_RETURN_IF_ERROR(Locate(where, args.inputs[0].type, args.inputs[0].data, t, &offset));
+    gradient::AddOrCopy(args.out_grads[0] + offset, static_cast<size_t>(where.slice),
+                        !args.first[1], dx + t * where.slice);
+  }
+  return absl::OkStatus();
+}
+
 int GatherVersion(const VersionArgs& args) {
   if (args.in(0) == schema::TensorType_INT4) return 7;
   if (args.in(1) == schema::TensorType_INT16) return 6;
@@ -294,6 +310,7 @@ const OpRecord& ScatterNdOp() {
     r.names = {"", "ScatterNd", ""};
     r.infer_shapes = ScatterNdShape;
     r.prepare = PrepareScatterNd;
+    r.gradient = ScatterNdGradient;
     r.version = VersionOne;
     return r;
   }();

@@ -5,10 +5,17 @@
 
 namespace litesmith {
 
-// Back-propagation through time (Werbos 1990) of a plain float LSTM whose states start as zeros:
-// no coupled gates, peephole, projection, layer normalization or clipping.
-absl::Status LstmGradient(const LstmOperands& at, const LstmSettings& settings,
-                          const LstmForm& form, const GradArgs& args);
+// One direction's rows of the gradient of the result, `width` apart.
+struct LstmResultGradient {
+  const float* first = nullptr;
+  size_t width = 0;
+};
+
+// Back-propagation through time (Werbos 1990) of a float LSTM of any form whose states start as
+// zeros. Adds to all gradients: StartGradients comes before.
+absl::Status AddLstmGradient(const LstmOperands& at, const LstmSettings& settings,
+                             const LstmForm& form, const LstmResultGradient& result,
+                             const GradArgs& args);
 
 }  // namespace litesmith
 

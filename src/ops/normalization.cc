@@ -108,6 +108,39 @@ absl::Status L2Gradient(const GradArgs& args) {
   return absl::OkStatus();
 }
 
+// With s the sum that a channel is divided by to the power beta: dx = dy * s^-beta, and for every
+// channel whose sum this one is part of, -2 alpha beta * x * (its dy * its x * s^(-beta - 1)).
+absl::Status LocalGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  const auto& options = args.node.GetOptions<schema::LocalResponseNormalizationOptionsT>();
+  const int64_t depth = args.outputs[0].shape.back(), radius = options.radius;
+  const auto count = static_cast<size_t>(args.outputs[0].elements());
+  auto* shares = reinterpret_cast<float*>(GradScratch(args, size_t(depth) * sizeof(float)));
+  if (args.first[0]) std::fill_n(dx, count, 0.0f);
+  for (size_t row = 0; row < count; row += static_cast<size_t>(depth)) {
+    const float* x = args.inputs[0].As<float>() + row;
+    const float* dy = args.out_grads[0] + row;
+    for (int64_t c = 0; c < depth; ++c) {
+      float sum = 0.0f;
+      for (int64_t i = std::max<int64_t>(0, c - radius); i < std::min(depth, c + radius); ++i) {
+        sum += x[i] * x[i];
+      }
+      const float base = options.bias + options.alpha * sum;
+      dx[row + size_t(c)] += dy[c] * std::pow(base, -options.beta);
+      shares[c] = dy[c] * x[c] * std::pow(base, -options.beta - 1.0f);
+    }
+    // Channel c is in the sums of those from c - radius + 1 to c + radius.
+    for (int64_t c = 0; c < depth; ++c) {
+      float sum = 0.0f;
+      const int64_t end = std::min(depth, c + radius + 1);
+      for (int64_t i = std::max<int64_t>(0, c - radius + 1); i < end; ++i) sum += shares[i];
+      dx[row + size_t(c)] -= 2.0f * options.alpha * options.beta * x[c] * sum;
+    }
+  }
+  return absl::OkStatus();
+}
+
 int L2Version(const VersionArgs& args) { return args.out(0) == schema::TensorType_INT8 ? 2 : 1; }
 int VersionOne(const VersionArgs&) { return 1; }
 
@@ -137,6 +170,7 @@ const OpRecord& LocalResponseNormalizationOp() {
     r.names = {"", "LRN", "LRN"};
     r.infer_shapes = InferLocal;
     r.prepare = PrepareLocal;
+    r.gradient = LocalGradient;
     r.version = VersionOne;
     return r;
   }();

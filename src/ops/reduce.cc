@@ -380,6 +380,41 @@ absl::Status ExtremeGradient(const GradArgs& args) {
   return absl::OkStatus();
 }
 
+// REDUCE_PROD: every input takes its output's gradient times the product of the others, which is
+// counted without the zeros so that it need not divide by one.
+absl::Status ProductGradient(const GradArgs& args) {
+  float* dx = args.in_grads[0];
+  if (dx == nullptr) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(const ReduceGeometry g, MakeGeometry(args.inputs[0], args.inputs[1]));
+  auto* products = reinterpret_cast<float*>(GradScratch(args, 2 * g.out_elements * sizeof(float)));
+  float* zeros = products + g.out_elements;
+  std::fill_n(products, g.out_elements, 1.0f);
+  std::fill_n(zeros, g.out_elements, 0.0f);
+  const size_t step = g.loops > 0 ? g.out_stride[g.loops - 1] : 0;
+  const auto* x = args.inputs[0].As<float>();
+  ForEachRun(g, [&](size_t at, size_t out, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      if (x[at + i] == 0.0f) {
+        zeros[out + i * step] += 1.0f;
+      } else {
+        products[out + i * step] *= x[at + i];
+      }
+    }
+  });
+  const float* dy = args.out_grads[0];
+  const bool accumulate = !args.first[0];
+  ForEachRun(g, [&](size_t at, size_t out, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      const size_t o = out + i * step;
+      const bool zero = x[at + i] == 0.0f;
+      const float other_zeros = zeros[o] - (zero ? 1.0f : 0.0f);
+      const float others = other_zeros > 0.0f ? 0.0f : zero ? products[o] : products[o] / x[at + i];
+      dx[at + i] = (accumulate ? dx[at + i] : 0.0f) + dy[o] * others;
+    }
+  });
+  return absl::OkStatus();
+}
+
 int MeanMaxMinVersion(const VersionArgs& args) {
   // Version 3 names int16 too, but TFLite's converter writes 2.
   return args.in(0) == schema::TensorType_INT8 || args.in(0) == schema::TensorType_INT16 ? 2 : 1;
@@ -437,7 +472,7 @@ const OpRecord& ReduceMinOp() {
 const OpRecord& ReduceProdOp() {
   static const OpRecord record =
       MakeRecord(schema::BuiltinOperator_REDUCE_PROD, {"", "Prod", "ReduceProd"}, SumOrProdVersion,
-                 OutputRule::kRange);
+                 OutputRule::kRange, ProductGradient);
   return record;
 }
 const OpRecord& ReduceAnyOp() {

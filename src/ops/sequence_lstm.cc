@@ -10,6 +10,7 @@
 #include "ops/lstm_gradient.h"
 #include "ops/lstm_micro.h"
 #include "ops/matrix_support.h"
+#include "ops/recurrent_gradient.h"
 
 namespace litesmith {
 namespace {
@@ -297,7 +298,8 @@ absl::Status SequenceGradient(const GradArgs& args) {
   const LstmOperands at = SequenceLstmOperands(args.node);
   const LstmSettings settings = SequenceLstmSettings(args.node);
   LS_ASSIGN_OR_RETURN(const LstmForm form, LstmFormOf(at, settings, args.inputs));
-  return LstmGradient(at, settings, form, args);
+  StartGradients(args);
+  return AddLstmGradient(at, settings, form, {args.out_grads[0], form.sizes.outputs}, args);
 }
 
 int Version(const VersionArgs& args) {

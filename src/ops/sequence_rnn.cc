@@ -3,7 +3,9 @@
 #include <memory>
 
 #include "ops/elementwise.h"
+#include "ops/gradient.h"
 #include "ops/recurrent.h"
+#include "ops/recurrent_gradient.h"
 
 namespace litesmith {
 namespace {
@@ -134,6 +136,42 @@ absl::StatusOr<Kernel> PrepareRnn(const PrepareArgs& args) {
   return kernel;
 }
 
+// Back through time; the results are the states.
+absl::Status RnnGradient(const GradArgs& args) {
+  LS_ASSIGN_OR_RETURN(const State s,
+                      MakeState(args.node.GetOptions<SequenceRNNOptionsT>(), args.inputs));
+  StartGradients(args);
+  const auto *x = args.inputs[kInput].As<float>(), *y = args.outputs[0].As<float>();
+  const auto *weights = args.inputs[kWeights].As<float>(),
+             *recurrent = args.inputs[kRecurrent].As<float>();
+  float *dx = args.in_grads[kInput], *dw = args.in_grads[kWeights];
+  auto* state = reinterpret_cast<float*>(GradScratch(args, 2 * s.units * sizeof(float)));
+  float* sum = state + s.units;
+  for (size_t b = 0; b < s.batches; ++b) {
+    const auto row = [&](size_t t) { return s.time_major ? t * s.batches + b : b * s.steps + t; };
+    std::fill_n(state, s.units, 0.0f);
+    for (size_t t = s.steps; t-- > 0;) {
+      const size_t r = row(t);
+      for (size_t i = 0; i < s.units; ++i) {
+        sum[i] = (state[i] + args.out_grads[0][r * s.units + i]) *
+                 Slope(s.activation, y[r * s.units + i]);
+      }
+      AddTo(sum, s.units, args.in_grads[kBias]);
+      if (dx != nullptr) {
+        AddTransposedProduct(weights, sum, s.units, s.inputs, dx + r * s.inputs);
+      }
+      if (dw != nullptr) AddOuter(sum, x + r * s.inputs, s.units, s.inputs, dw);
+      std::fill_n(state, s.units, 0.0f);
+      if (t == 0) continue;
+      AddTransposedProduct(recurrent, sum, s.units, s.units, state);
+      if (float* dr = args.in_grads[kRecurrent]; dr != nullptr) {
+        AddOuter(sum, y + row(t - 1) * s.units, s.units, s.units, dr);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(kWeights) != schema::TensorType_INT8) return 1;
   return args.node.GetOptions<SequenceRNNOptionsT>().asymmetric_quantize_inputs ? 3 : 2;
@@ -148,6 +186,7 @@ const OpRecord& UnidirectionalSequenceRnnOp() {
     r.names = {"SimpleRNN", "", "RNN"};
     r.infer_shapes = Infer;
     r.prepare = PrepareRnn;
+    r.gradient = RnnGradient;
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;

@@ -2,6 +2,7 @@
 
 #include "ops/elementwise.h"
 #include "ops/recurrent.h"
+#include "ops/recurrent_gradient.h"
 
 namespace litesmith {
 namespace {
@@ -215,6 +216,38 @@ absl::StatusOr<Kernel> PrepareSvdf(const PrepareArgs& args) {
   return kernel;
 }
 
+// From a memory of zeros: only the newest activation of every filter counts.
+absl::Status SvdfGradient(const GradArgs& args) {
+  const auto& options = args.node.GetOptions<SVDFOptionsT>();
+  LS_ASSIGN_OR_RETURN(const SvdfSizes s, MakeSizes(options, args.inputs));
+  LS_ASSIGN_OR_RETURN(const reference::CellActivation activation,
+                      CellActivationOf(options.fused_activation_function));
+  StartGradients(args);
+  const auto *x = args.inputs[kInput].As<float>(), *feature = args.inputs[kFeature].As<float>();
+  const auto *time = args.inputs[kTime].As<float>(), *y = args.outputs[0].As<float>();
+  float *dx = args.in_grads[kInput], *d_feature = args.in_grads[kFeature];
+  float *d_time = args.in_grads[kTime], *d_bias = args.in_grads[kBias];
+  for (size_t b = 0; b < s.batches; ++b) {
+    const float* row = x + b * s.inputs;
+    for (size_t f = 0; f < s.filters; ++f) {
+      const size_t unit = b * s.units() + f / s.rank, newest = f * s.memory + s.memory - 1;
+      const float g = args.out_grads[0][unit] * Slope(activation, y[unit]);
+      if (d_bias != nullptr && f % s.rank == 0) d_bias[f / s.rank] += g;
+      if (d_time != nullptr) {
+        float activity = 0.0f;
+        AddProduct(feature + f * s.inputs, row, 1, s.inputs, &activity);
+        d_time[newest] += g * activity;
+      }
+      const float share = g * time[newest];
+      if (d_feature != nullptr) AddOuter(&share, row, 1, s.inputs, d_feature + f * s.inputs);
+      if (dx != nullptr) {
+        AddTransposedProduct(feature + f * s.inputs, &share, 1, s.inputs, dx + b * s.inputs);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 int Version(const VersionArgs& args) {
   if (args.in(kInput) == schema::TensorType_INT8) return 3;
   if (args.in(kFeature) != schema::TensorType_INT8) return 1;
@@ -229,6 +262,7 @@ const OpRecord& SvdfOp() {
     r.op = schema::BuiltinOperator_SVDF;
     r.infer_shapes = Infer;
     r.prepare = PrepareSvdf;
+    r.gradient = SvdfGradient;
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <memory>
 
+#include "kernels/gradient/elementwise_f32.h"
+#include "ops/gradient.h"
 #include "ops/movement.h"
 
 namespace litesmith {
@@ -73,6 +75,36 @@ absl::StatusOr<Kernel> PrepareUpdateSlice(const PrepareArgs& args) {
     return absl::OkStatus();
   };
   return kernel;
+}
+
+// The gradient of the box is the update's, all else the operand's.
+absl::Status UpdateSliceGradient(const GradArgs& args) {
+  const Shape &in = args.inputs[0].shape, &update = args.inputs[1].shape;
+  float *operand = args.in_grads[0], *box = args.in_grads[1];
+  const float* dy = args.out_grads[0];
+  const std::vector<int64_t> stride = DenseStrides(in);
+  std::vector<int64_t> start(in.size()), index(in.size(), 0);
+  for (size_t d = 0; d < in.size(); ++d) {
+    const int64_t wanted =
+        LoadIndex(args.inputs[2].type, args.inputs[2].data, static_cast<int64_t>(d));
+    start[d] = std::clamp<int64_t>(wanted, 0, in[d] - update[d]);
+  }
+  // The operand's gradient is all of dy, less what goes to the update.
+  if (operand != nullptr) {
+    gradient::AddOrCopy(dy, static_cast<size_t>(args.outputs[0].elements()), !args.first[0],
+                        operand);
+  }
+  for (int64_t i = 0; i < args.inputs[1].elements(); ++i) {
+    int64_t at = 0;
+    for (size_t d = 0; d < in.size(); ++d) at += (start[d] + index[d]) * stride[d];
+    if (operand != nullptr) operand[at] = args.first[0] ? 0.0f : operand[at] - dy[at];
+    if (box != nullptr) box[i] = args.first[1] ? dy[at] : box[i] + dy[at];
+    for (size_t d = in.size(); d-- > 0;) {
+      if (++index[d] < update[d]) break;
+      index[d] = 0;
+    }
+  }
+  return absl::OkStatus();
 }
 
 int UpdateSliceVersion(const VersionArgs& args) {
@@ -151,7 +183,7 @@ const OpRecord& DynamicUpdateSliceOp() {
     OpRecord r = MovementRecord(schema::BuiltinOperator_DYNAMIC_UPDATE_SLICE, {"", "", ""},
                                 UpdateSliceShape, PrepareUpdateSlice, UpdateSliceVersion,
                                 {{Role::kActivation}, {Role::kActivation}, {Role::kIndex}});
-    r.gradient = nullptr;  // two inputs are moved, the shared gradient knows one
+    r.gradient = UpdateSliceGradient;
     r.quant.output = OutputRule::kRange;
     r.quant.inputs_like_output = true;
     return r;

@@ -280,6 +280,7 @@ std::vector<GradientCase> GradientCases() {
   AddReduceCases(&cases);
   AddMovementCases(&cases);
   AddMoreGradientCases(&cases);
+  AddRecurrentGradientCases(&cases);
   return cases;
 }
 

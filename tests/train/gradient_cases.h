@@ -20,8 +20,9 @@ struct GradientCase {
 
 std::vector<GradientCase> GradientCases();
 
-// Those of them in gradient_cases_more.cc.
+// Those of them in gradient_cases_more.cc, and in gradient_cases_recurrent.cc.
 void AddMoreGradientCases(std::vector<GradientCase>* cases);
+void AddRecurrentGradientCases(std::vector<GradientCase>* cases);
 
 // A constant of values that lie at least 0.05 apart, from `low` upwards in random order; for the
 // default they are 0.025 away from 0, +-1 and 6: no finite difference of 0.01 meets a kink or

@@ -243,36 +243,6 @@ GradientCase Normalize(const std::string& name, Shape shape, ActivationFunctionT
           1e-3};
 }
 
-GradientCase Lstm(const std::string& name, bool time_major) {
-  return {name,
-          [=](GraphBuilder* b) {
-            constexpr int32_t kBatches = 2, kSteps = 3, kInputs = 4, kCells = 5;
-            const Shape in =
-                time_major ? Shape{kSteps, kBatches, kInputs} : Shape{kBatches, kSteps, kInputs};
-            std::vector<int32_t> inputs(20, -1);
-            inputs[0] = Small(b, "x", in, 60);
-            for (int32_t g = 0; g < 4; ++g) {
-              const auto at = static_cast<uint64_t>(61 + 3 * g);
-              const std::string gate = std::to_string(g);
-              inputs[static_cast<size_t>(1 + g)] = Small(b, "w" + gate, {kCells, kInputs}, at);
-              inputs[static_cast<size_t>(5 + g)] = Small(b, "r" + gate, {kCells, kCells}, at + 1);
-              inputs[static_cast<size_t>(12 + g)] = Small(b, "b" + gate, {kCells}, at + 2);
-            }
-            for (size_t i : {18u, 19u}) {
-              inputs[i] = b->Value("state" + std::to_string(i), {kBatches, kCells});
-              b->graph().main().tensors[static_cast<size_t>(inputs[i])].is_variable = true;
-            }
-            schema::UnidirectionalSequenceLSTMOptionsT options;
-            options.fused_activation_function = schema::ActivationFunctionType_TANH;
-            options.time_major = time_major;
-            Shape out = in;
-            out[2] = kCells;
-            return b->Op(schema::BuiltinOperator_UNIDIRECTIONAL_SEQUENCE_LSTM, "y", inputs, out,
-                         Options(options));
-          },
-          5e-3};
-}
-
 void AddTables(std::vector<GradientCase>* cases) {
   cases->push_back({"EMBEDDING_LOOKUP", [](GraphBuilder* b) {
                       const int32_t ids = b->Ints("ids", {4}, {2, 0, 2, 3});
@@ -297,8 +267,6 @@ void AddMoreGradientCases(std::vector<GradientCase>* cases) {
   AddMatrices(cases);
   AddMoves(cases);
   AddTables(cases);
-  cases->push_back(Lstm("LSTM", false));
-  cases->push_back(Lstm("LSTM time major", true));
   cases->push_back(Normalize("normalize", {2, 3, 2, 19}, schema::ActivationFunctionType_NONE));
   cases->push_back(Normalize("normalize relu", {5, 4}, schema::ActivationFunctionType_RELU6));
   cases->push_back(
