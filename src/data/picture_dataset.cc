@@ -126,6 +126,7 @@ class ArchiveSource : public PictureSource {
       used += got;
     }
     held.resize(used);
+    held.shrink_to_fit();
     memory_ = held;
     return absl::OkStatus();
   }

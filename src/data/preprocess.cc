@@ -104,6 +104,23 @@ void Normalizer::Apply(std::span<const std::byte> pixels, std::span<float> out) 
   }
 }
 
+bool Normalizer::Revert(std::span<const float> values, std::span<std::byte> pixels) const {
+  const size_t channels = table_.size();
+  for (size_t c = 0; c < channels; ++c) {
+    const std::array<float, 256>& table = table_[c];
+    const float mean = used_.mean[std::min(c, used_.mean.size() - 1)];
+    const float divisor = used_.std[std::min(c, used_.std.size() - 1)];
+    for (size_t i = c; i < values.size(); i += channels) {
+      const float pixel = std::round(values[i] * divisor + mean);
+      if (!(pixel >= 0.0f && pixel <= 255.0f)) return false;
+      const auto byte = static_cast<uint8_t>(pixel);
+      if (table[byte] != values[i]) return false;
+      pixels[i] = std::byte{byte};
+    }
+  }
+  return true;
+}
+
 void Normalizer::ApplyInPlace(std::span<float> values) const {
   if (is_identity()) return;
   const size_t channels = table_.size();

@@ -24,6 +24,9 @@ class Normalizer {
   // `in` and `out` are of one size, a multiple of the channels.
   void Apply(std::span<const std::byte> pixels, std::span<float> out) const;
   void ApplyInPlace(std::span<float> values) const;
+  // The pixels that Apply makes exactly these values of; false where there are none. REQUIRES: made
+  // by ForPixels or not the identity, sizes as above.
+  bool Revert(std::span<const float> values, std::span<std::byte> pixels) const;
 
   bool is_identity() const { return used_.mean.empty() && used_.std.empty(); }
   // What is done, with the defaults filled in; empty vectors for the identity.

@@ -4,18 +4,20 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/status.h"
 #include "data/dataset.h"
+#include "data/preprocess.h"
 #include "litesmith/context.h"
 
 namespace litesmith {
 
 // A data set as the trainer reads it: any sample, from any thread, as floats. Data sets that cannot
 // do that by themselves are held in memory where they take at most a quarter of the budget, else
-// read one at a time.
+// read one at a time. Pictures are held as bytes.
 class Samples {
  public:
   // `input_sizes`: floats per sample of each model input. With `targets`, target 0 is read too (it
@@ -35,8 +37,21 @@ class Samples {
   absl::Status Read(int64_t i, size_t input, std::span<float> out) const;
 
  private:
+  // All samples of one input.
+  struct Held {
+    size_t count = 0;           // values of a sample
+    std::vector<float> floats;  // empty: `pixels` are held
+    std::vector<std::byte> pixels;
+    std::optional<Normalizer> normalizer;  // makes floats of them
+  };
+
   absl::Status ReadLabels(int64_t classes);
   absl::Status Hold(bool inputs, const Context& context);
+  absl::Status HoldTarget(int64_t i, const Sample& sample, const Context& context);
+  void StartHolding();
+  // False where the values are no pixels after all and take too much as floats.
+  static bool HoldInput(int64_t i, int64_t size, std::span<const float> values, uint64_t most,
+                        Held* held);
 
   Dataset* data_ = nullptr;
   int64_t size_ = 0;
@@ -44,7 +59,7 @@ class Samples {
   std::vector<int32_t> labels_;
   size_t target_size_ = 0;
   std::vector<float> targets_;
-  std::vector<std::vector<float>> held_;  // per input; empty: read from the data set
+  std::vector<Held> held_;  // per input; empty: read from the data set
   mutable std::mutex reading_;
 };
 

@@ -26,6 +26,7 @@ class MemoryDataset : public Dataset {
   std::vector<std::string> classes;
   bool labelled = true;
   bool concurrent = true;
+  Preprocessing used;
 
   int64_t size() const override { return static_cast<int64_t>(inputs.size()); }
   bool has_labels() const override { return labelled; }
@@ -44,7 +45,7 @@ class MemoryDataset : public Dataset {
   }
   bool reads_concurrently() const override { return concurrent; }
   std::vector<int64_t> sample_shape(size_t) const override { return shape; }
-  Preprocessing preprocessing() const override { return {}; }
+  Preprocessing preprocessing() const override { return used; }
   bool is_array() const override { return true; }
   std::string Describe() const override { return "test data"; }
 };
