@@ -45,10 +45,12 @@ struct TrainRequest {
 
   int epochs = 3;  // of each stage
   int batch_size = 64;
-  // Empty: 0.001 (Adam, AdamW), 0.01 (SGD with momentum 0.9); a tenth of it to train for a recipe.
+  // Empty: 0.001 (Adam, AdamW), 0.01 (SGD with momentum 0.9); a tenth of it for clusters and for
+  // int4 weights, a fiftieth for other recipes.
   std::optional<float> learning_rate;
   TrainOptimizer optimizer = TrainOptimizer::kAdam;
-  TrainSchedule schedule = TrainSchedule::kConstant;
+  // Empty: constant for a plain training, cosine for the stages (prune, cluster, qat).
+  std::optional<TrainSchedule> schedule;
   std::optional<float> weight_decay;  // empty: 0.004 for AdamW, else 0
   float clip_norm = 0.0f;             // the largest norm of a step's gradient; 0: any
   uint64_t seed = 0;                  // of the order of the samples and of their augmentation

@@ -187,6 +187,7 @@ absl::StatusOr<Product> TrainForInt8(const DigitsRequest& request, const Graph& 
   training.optimizer.learning_rate = kQatLearningRate;
   training.schedule.kind = ScheduleKind::kCosine;
   training.hooks = {qat->hook()};
+  training.forward = qat->forward();
   const auto forward = [&](const EpochResult& r) {
     if (on_epoch) on_epoch(Summarise(r, "qat", training));
   };

@@ -83,7 +83,7 @@ absl::StatusOr<TrainOptions> MakeOptions(const TrainRequest& request) {
   if (request.weight_decay) out.optimizer.weight_decay = *request.weight_decay;
   constexpr ScheduleKind kSchedules[] = {ScheduleKind::kConstant, ScheduleKind::kCosine,
                                          ScheduleKind::kStep};
-  out.schedule.kind = kSchedules[static_cast<size_t>(request.schedule)];
+  if (request.schedule) out.schedule.kind = kSchedules[static_cast<size_t>(*request.schedule)];
   constexpr LossKind kLosses[] = {LossKind::kAuto, LossKind::kCrossEntropy,
                                   LossKind::kBinaryCrossEntropy, LossKind::kMeanSquaredError};
   out.loss = kLosses[static_cast<size_t>(request.loss)];
@@ -181,8 +181,10 @@ absl::Status RunStages(const TrainRequest& request, const TrainOptions& options,
     if (!stage.wanted(request) || (plain && others)) continue;
     others = true;
     StageArgs args{request, data, options, context, nullptr, report};
-    // The other stages work on the weights that are written.
-    args.options.batch_norm = plain && options.batch_norm;
+    // Clusters and integers are those of the weights that are written; a zero stays one when a
+    // normalisation is folded into it.
+    const bool folds = plain || stage.name == std::string_view("prune");
+    args.options.batch_norm = folds && options.batch_norm;
     if (!request.checkpoint.empty()) {
       args.options.checkpoint_dir =
           (std::filesystem::path(request.checkpoint) / stage.name).string();

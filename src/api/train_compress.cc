@@ -22,8 +22,13 @@ namespace {
 // A smaller change of the median is noise.
 constexpr double kFaster = 0.95;
 
-absl::Status TrainWith(std::unique_ptr<TrainHook> hook, Graph* graph, const StageArgs& args) {
-  TrainOptions options = args.options;
+// Steps to find other weights for those that go are as long as any; centroids move many weights at
+// once.
+constexpr float kPruneRate = 1.0f, kClusterRate = 0.1f;
+
+absl::Status TrainWith(std::unique_ptr<TrainHook> hook, float rate, Graph* graph,
+                       const StageArgs& args) {
+  TrainOptions options = StageOptions(args, rate);
   options.hooks.push_back(hook.get());
   return Train(graph, args.data, options, args.context, args.on_epoch);
 }
@@ -227,18 +232,19 @@ absl::Status CheckCompression(const TrainRequest& request) {
 
 absl::Status PruneStage(Graph* graph, const StageArgs& args) {
   LS_ASSIGN_OR_RETURN(const PruneSpec spec, ParsePrune(args.request.prune));
-  if (spec.kind != PruneKind::kChannels) return TrainWith(MakePruning(spec), graph, args);
+  if (spec.kind != PruneKind::kChannels)
+    return TrainWith(MakePruning(spec), kPruneRate, graph, args);
   LS_ASSIGN_OR_RETURN_IN(const std::vector<ChannelCut> cuts, CutChannels(spec.sparsity, graph),
                          fmt::format("--prune {}", spec.ToString()));
   ReportCuts(cuts, args.report);
-  return Train(graph, args.data, args.options, args.context, args.on_epoch);
+  return Train(graph, args.data, StageOptions(args, kPruneRate), args.context, args.on_epoch);
 }
 
 absl::Status ClusterStage(Graph* graph, const StageArgs& args) {
   LS_ASSIGN_OR_RETURN(ClusterSpec spec, ParseCluster(args.request.cluster));
   spec.seed = args.request.seed;
   LS_RETURN_IF_ERROR(CheckClusterable(*graph));
-  return TrainWith(MakeClustering(spec), graph, args);
+  return TrainWith(MakeClustering(spec), kClusterRate, graph, args);
 }
 
 std::vector<std::unique_ptr<TrainHook>> KeepingHooks(const TrainRequest& request,

@@ -7,11 +7,8 @@
 namespace litesmith {
 namespace {
 
-// Without a learning rate of the caller's own: what the weights know is to be kept.
-constexpr float kGentle = 0.1f;
-// Share of the steps in which the learning rate rises from 0: an optimizer's first steps are as
-// long as any, and its directions at their worst.
-constexpr double kWarmup = 0.05;
+// Sizes of the steps: what the weights know is to be kept, and 8 bits change little of it.
+constexpr float kRate = 0.02f, kRateOfInt4 = 0.1f;
 
 absl::StatusOr<QatOptions> OptionsOf(const TrainRequest& request) {
   QatOptions out;
@@ -46,9 +43,8 @@ absl::Status RunQat(Graph* graph, const StageArgs& args) {
   LS_ASSIGN_OR_RETURN(const QatOptions options, OptionsOf(args.request));
   LS_ASSIGN_OR_RETURN(const std::unique_ptr<QatModel> qat,
                       QatModel::Create(*graph, args.data, options, args.context));
-  TrainOptions training = args.options;
-  if (!args.request.learning_rate) training.optimizer.learning_rate *= kGentle;
-  training.schedule.warmup = kWarmup;
+  const bool narrow = options.quantize.recipe.weight_bits == 4;
+  TrainOptions training = StageOptions(args, narrow ? kRateOfInt4 : kRate);
   training.hooks.push_back(qat->hook());
   training.forward = qat->forward();
   LS_RETURN_IF_ERROR(Train(qat->graph(), args.data, training, args.context, args.on_epoch));

@@ -30,6 +30,15 @@ absl::Status CheckStages(const TrainRequest& request) {
   return absl::OkStatus();
 }
 
+TrainOptions StageOptions(const StageArgs& args, float rate) {
+  constexpr double kWarmup = 0.05;  // of the steps
+  TrainOptions out = args.options;
+  if (!args.request.learning_rate) out.optimizer.learning_rate *= rate;
+  if (!args.request.schedule) out.schedule.kind = ScheduleKind::kCosine;
+  out.schedule.warmup = kWarmup;
+  return out;
+}
+
 EpochSummary Summarise(const EpochResult& result, const char* stage, const TrainOptions& options) {
   EpochSummary out;
   out.epoch = result.epoch;

@@ -41,6 +41,11 @@ std::span<const Stage> TrainStages();
 // Checks a request before any long work: each stage's part is a line in CheckStages.
 absl::Status CheckStages(const TrainRequest& request);
 
+// The options of a stage that starts from a trained model. What the caller left open: steps of
+// `rate` times the usual size, which rise from 0 (an optimizer's first steps are as long as any,
+// and its directions at their worst) and fall like a cosine.
+TrainOptions StageOptions(const StageArgs& args, float rate);
+
 EpochSummary Summarise(const EpochResult& result, const char* stage, const TrainOptions& options);
 
 }  // namespace litesmith

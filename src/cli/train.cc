@@ -60,7 +60,8 @@ void AddTraining(CLI::App* sub, Flags* flags) {
       ->check(CLI::Range(1, 1000000))
       ->option_text("N");
   sub->add_option("--learning-rate", request.learning_rate,
-                  "Size of the steps (default 0.001; sgd 0.01; with --qat a tenth)")
+                  "Size of the steps (default 0.001; sgd 0.01; to cluster and for int4 weights a "
+                  "tenth, with other --qat a fiftieth)")
       ->option_text("R");
   sub->add_option("--optimizer", request.optimizer, "sgd has momentum 0.9 (default adam)")
       ->transform(CLI::CheckedTransformer(
@@ -70,8 +71,8 @@ void AddTraining(CLI::App* sub, Flags* flags) {
       ->option_text("sgd|adam|adamw");
   sub->add_option(
          "--schedule", request.schedule,
-         "The learning rate stays (default), falls like a cosine to 0, or to a tenth after "
-         "a half and again after three quarters")
+         "The learning rate stays (default), falls like a cosine to 0 (default with --prune, "
+         "--cluster and --qat), or to a tenth after a half and again after three quarters")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, TrainSchedule>{{"constant", TrainSchedule::kConstant},
                                                {"cosine", TrainSchedule::kCosine},
