@@ -100,7 +100,9 @@ void Optimizer::Step(std::span<const float* const> gradients, double factor,
     const auto run = [&](size_t begin, size_t end) {
       for (size_t b = begin; b < end; ++b) body(b, b * kBlock, std::min((b + 1) * kBlock, count_));
     };
-    ParallelFor(threads, block_squares_.size(), 4, std::cref(run));
+    // What a thread must find to be worth waking.
+    constexpr size_t kLeast = 32;
+    ParallelFor(threads, block_squares_.size(), kLeast, std::cref(run));
   };
   if (options_.clip_norm <= 0.0f) {
     const auto both = [&](size_t, size_t begin, size_t end) {

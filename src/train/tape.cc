@@ -230,14 +230,44 @@ class TapePlanner {
 
   absl::Status CheckGradients(const std::vector<size_t>& on_way) const {
     std::string missing;
+    size_t last = 0;
     for (size_t n : on_way) {
       const OpRecord* op = FindOp(subgraph_.nodes[n]);
       if (op != nullptr && op->gradient != nullptr) continue;
       missing += (missing.empty() ? "" : ", ") + NodeLabel(subgraph_, n);
+      last = n;
     }
     if (missing.empty()) return absl::OkStatus();
-    return Unsupported("no gradient for {}: the layers before it cannot be trained, freeze them",
-                       missing);
+    return Unsupported(
+        "no gradient for {}: the trained layers before it ({}) cannot be trained, freeze them",
+        missing, TrainedBefore(last));
+  }
+
+  // The nodes with parameters that node n depends on.
+  std::string TrainedBefore(size_t n) const {
+    constexpr size_t kNamed = 5;
+    std::vector<bool> needed(subgraph_.tensors.size(), false);
+    std::vector<std::string> names;
+    for (size_t i = n + 1; i-- > 0;) {
+      const Node& node = subgraph_.nodes[i];
+      const bool on_way =
+          i == n || std::any_of(node.outputs.begin(), node.outputs.end(),
+                                [&](int32_t t) { return t >= 0 && needed[size_t(t)]; });
+      if (!on_way) continue;
+      bool trained = false;
+      for (int32_t t : node.inputs) {
+        if (t < 0) continue;
+        needed[static_cast<size_t>(t)] = true;
+        trained = trained || tape_.parameter_of_[static_cast<size_t>(t)] >= 0;
+      }
+      if (trained) names.push_back(NodeLabel(subgraph_, i));
+    }
+    std::reverse(names.begin(), names.end());
+    const size_t named = std::min(names.size(), kNamed);
+    const std::string rest =
+        names.size() > named ? fmt::format(" and {} more", names.size() - named) : "";
+    names.resize(named);
+    return fmt::format("{}{}", fmt::join(names, ", "), rest);
   }
 
   void AddBackward(size_t n) {

@@ -36,7 +36,12 @@ constexpr size_t kStatisticSamples = 4096;
 class Training {
  public:
   Training(Graph* graph, Dataset* data, const TrainOptions& options, const Context& context)
-      : result_(*graph), graph_(*graph), data_(data), options_(options), context_(context) {}
+      : result_(*graph),
+        graph_(*graph),
+        data_(data),
+        options_(options),
+        context_(context),
+        crew_(context.Threads()) {}
 
   absl::Status Run(const std::function<void(const EpochResult&)>& on_epoch) {
     LS_RETURN_IF_ERROR(CheckOptions(options_));
@@ -104,6 +109,7 @@ class Training {
     if (samples_ == nullptr) {
       LS_ASSIGN_OR_RETURN(samples_, OpenSamples(data_));
     }
+    WarnOfEmptyClasses();
     if (options_.validation != nullptr) {
       LS_ASSIGN_OR_RETURN(validation_, OpenSamples(options_.validation));
     }
@@ -188,8 +194,7 @@ class Training {
       const auto batch =
           std::span<const int64_t>(order).subspan(at, std::min(batch_size, order.size() - at));
       LossSum unused;
-      LS_RETURN_IF_ERROR(
-          runner_->Run(*samples_, batch, &augmenter, threads_.get(), &unused, nullptr));
+      LS_RETURN_IF_ERROR(runner_->Run(*samples_, batch, &augmenter, &crew_, &unused, nullptr));
       for (size_t c = 0; c < runner_->chunks_run(); ++c) {
         const std::span<const float> values = runner_->collected(c);
         sum.resize(values.size());
@@ -273,7 +278,9 @@ class Training {
     // Rectifiers and pooling can hide a NaN from the loss.
     for (float value : state_.values) {
       if (!std::isfinite(value)) {
-        return Diverged(fmt::format("a weight is {} after epoch {}", value, result->epoch));
+        return Diverged(
+            fmt::format("a weight is {} after epoch {}", ValueName(value), result->epoch),
+            result->epoch);
       }
     }
     const auto count = static_cast<double>(samples_->size());
@@ -298,11 +305,11 @@ class Training {
           order.subspan(b * batch_size, std::min(batch_size, order.size() - b * batch_size));
       const Augmenter augmenter(options_.augment, options_.seed, result.epoch);
       LS_RETURN_IF_ERROR(runner_->UpdateForward());
-      LS_RETURN_IF_ERROR(
-          runner_->Run(*samples_, batch, &augmenter, threads_.get(), sum, &gradients_));
+      LS_RETURN_IF_ERROR(runner_->Run(*samples_, batch, &augmenter, &crew_, sum, &gradients_));
       if (!std::isfinite(sum->loss)) {
-        return Diverged(
-            fmt::format("the loss is {} in batch {} of epoch {}", sum->loss, b + 1, result.epoch));
+        return Diverged(fmt::format("the loss is {} in batch {} of epoch {}", ValueName(sum->loss),
+                                    b + 1, result.epoch),
+                        result.epoch);
       }
       const double factor = options_.schedule.Factor(optimizer_->steps(), total);
       const int64_t step = optimizer_->steps();
@@ -325,21 +332,55 @@ class Training {
     return absl::OkStatus();
   }
 
+  // A class without samples is forgotten; its folder may have been left empty by mistake.
+  void WarnOfEmptyClasses() const {
+    if (loss_.kind != LossKind::kCrossEntropy || !samples_->has_labels()) return;
+    std::vector<bool> seen(runner_->width(), false);
+    for (int64_t i = 0; i < samples_->size(); ++i) {
+      seen[static_cast<size_t>(samples_->label(i))] = true;
+    }
+    constexpr size_t kNamed = 10;
+    const std::vector<std::string>& names = data_->class_names();
+    std::vector<std::string> empty;
+    size_t count = 0;
+    for (size_t c = 0; c < seen.size(); ++c) {
+      if (seen[c] || count++ >= kNamed) continue;
+      empty.push_back(c < names.size() ? fmt::format("{} ('{}')", c, Printable(names[c]))
+                                       : fmt::format("{}", c));
+    }
+    if (count == 0) return;
+    context_.Warn(fmt::format(
+        "{} has no samples of {} of the model's {} classes ({}{}): they will not be recognised any "
+        "more",
+        data_->Describe(), count, seen.size(), fmt::join(empty, ", "),
+        count > empty.size() ? ", …" : ""));
+  }
+
+  static std::string ValueName(double value) {
+    return std::isnan(value) ? "not a number" : "infinite";
+  }
+  // Where the state before it can be found.
+  std::string StateBefore(int epoch) const {
+    if (epoch <= 1 || options_.checkpoint_dir.empty()) return "";
+    return fmt::format("; the state after epoch {} is in {}", epoch - 1,
+                       Printable(options_.checkpoint_dir));
+  }
+
   // The error for a training that left the finite numbers, with the sample that is to blame if one
   // is.
-  absl::Status Diverged(const std::string& what) {
+  absl::Status Diverged(const std::string& what, int epoch) {
     std::vector<float> values;
     for (int64_t i = 0; i < samples_->size(); ++i) {
       for (size_t k = 0; k < runner_->input_sizes().size(); ++k) {
         values.resize(runner_->input_sizes()[k]);
         LS_RETURN_IF_ERROR(samples_->Read(i, k, values));
         if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
-          return Invalid("{}: sample {} of {} has values that are not finite numbers", what, i,
-                         data_->Describe());
+          return Invalid("{}: sample {} of {} has values that are not finite numbers{}", what, i,
+                         data_->Describe(), StateBefore(epoch));
         }
       }
     }
-    return Invalid("{}: use a lower learning rate", what);
+    return Invalid("{}: use a lower learning rate{}", what, StateBefore(epoch));
   }
 
   absl::Status Validate(EpochResult* result) {
@@ -353,7 +394,7 @@ class Training {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto batch =
           std::span<const int64_t>(order).subspan(at, std::min(batch_size, order.size() - at));
-      LS_RETURN_IF_ERROR(runner->Run(*validation_, batch, nullptr, threads_.get(), &sum, nullptr));
+      LS_RETURN_IF_ERROR(runner->Run(*validation_, batch, nullptr, &crew_, &sum, nullptr));
     }
     const auto count = static_cast<double>(order.size());
     result->validated = true;
@@ -426,7 +467,8 @@ class Training {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<BatchRunner> runner_;
   std::unique_ptr<Samples> samples_, validation_;
-  std::unique_ptr<ThreadPool> threads_;
+  Crew crew_;                            // for batches
+  std::unique_ptr<ThreadPool> threads_;  // for what is done with many parameters
   std::vector<float*> gradients_;
 };
 

@@ -146,7 +146,7 @@ absl::Status BatchRunner::EnsureTape(int samples) {
 }
 
 absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> batch,
-                              const Augmenter* augmenter, ThreadPool* threads, LossSum* sum,
+                              const Augmenter* augmenter, Crew* crew, LossSum* sum,
                               std::vector<float*>* gradients) {
   const auto step = static_cast<size_t>(chunk_size_);
   const size_t count = (batch.size() + step - 1) / step;
@@ -159,22 +159,20 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
     LS_RETURN_IF_ERROR(EnsureTape(static_cast<int>(chunk_begin(c + 1) - chunk_begin(c))));
   }
   const float weight = 1.0f / static_cast<float>(batch.size());
-  const auto body = [&](size_t begin, size_t end) {
+  const auto body = [&](size_t c) {
     Slot* slot = nullptr;
     {
       const std::lock_guard<std::mutex> lock(slots_mutex_);
       slot = free_slots_.back();
       free_slots_.pop_back();
     }
-    for (size_t c = begin; c < end; ++c) {
-      chunks_[c].status =
-          RunChunk(samples, batch.subspan(chunk_begin(c), chunk_begin(c + 1) - chunk_begin(c)),
-                   augmenter, weight, backward, slot, &chunks_[c]);
-    }
+    chunks_[c].status =
+        RunChunk(samples, batch.subspan(chunk_begin(c), chunk_begin(c + 1) - chunk_begin(c)),
+                 augmenter, weight, backward, slot, &chunks_[c]);
     const std::lock_guard<std::mutex> lock(slots_mutex_);
     free_slots_.push_back(slot);
   };
-  ParallelFor(threads, count, 1, std::cref(body));
+  crew->ForEach(count, std::cref(body));
   chunks_run_ = count;
   if (backward) gradients->clear();
   for (size_t c = 0; c < count; ++c) {

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "base/status.h"
-#include "base/threads.h"
 #include "ir/graph.h"
 #include "litesmith/context.h"
 #include "runtime/executor.h"
 #include "train/augment.h"
+#include "train/crew.h"
 #include "train/loss.h"
 #include "train/samples.h"
 #include "train/tape.h"
@@ -48,7 +48,7 @@ class BatchRunner {
   // `gradients` non-null, leaves there one array per chunk whose sum is the gradient of the mean
   // loss over the batch; valid until the next call.
   absl::Status Run(const Samples& samples, std::span<const int64_t> batch,
-                   const Augmenter* augmenter, ThreadPool* threads, LossSum* sum,
+                   const Augmenter* augmenter, Crew* crew, LossSum* sum,
                    std::vector<float*>* gradients);
 
   // Of a sample, without the batch.

@@ -175,5 +175,17 @@ TEST(Gradient, AnOperatorWithoutGradientIsNamed) {
   EXPECT_THAT(problem.status().ToString(), ::testing::HasSubstr("no gradient for FLOOR 'rounded'"));
 }
 
+TEST(Gradient, TheLayersThatItBlocksAreNamed) {
+  testing::GraphBuilder b;
+  const int32_t x = b.Ramp("fixed", {2, 3}, -0.4f, 0.3f);
+  const int32_t w = b.Ramp("w", {2, 3}, 0.1f, 0.3f), v = b.Ramp("v", {2, 3}, 0.2f, 0.3f);
+  const int32_t first = b.Op(schema::BuiltinOperator_MUL, "first", {x, w}, {2, 3});
+  const int32_t rounded = b.Op(schema::BuiltinOperator_FLOOR, "rounded", {first}, {2, 3});
+  const int32_t last = b.Op(schema::BuiltinOperator_MUL, "last", {rounded, v}, {2, 3});
+  Problem problem(b.graph(), last, 1);
+  EXPECT_THAT(problem.status().ToString(),
+              ::testing::HasSubstr("the trained layers before it (MUL 'first') cannot"));
+}
+
 }  // namespace
 }  // namespace litesmith

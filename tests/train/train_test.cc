@@ -302,6 +302,40 @@ TEST(Train, Errors) {
               HasSubstr("is not a SOFTMAX"));
 }
 
+// A loss that leaves the numbers says where the last good state is.
+TEST(Train, DivergenceNamesTheStateBefore) {
+  MemoryDataset data = BlobPictures(64, 3, 8);
+  TrainOptions options;
+  options.epochs = 1;
+  options.checkpoint_dir = testing::TempDir();
+  Graph graph = SmallClassifier(3, 1);
+  ASSERT_OK(Train(&graph, &data, options, Context{}, nullptr));
+  data.inputs[7][3] = NAN;
+  options.epochs = 2;
+  options.resume = true;
+  graph = SmallClassifier(3, 1);
+  const std::string message = Train(&graph, &data, options, Context{}, nullptr).ToString();
+  EXPECT_THAT(message, HasSubstr("not a number"));
+  EXPECT_THAT(message, HasSubstr("sample 7"));
+  EXPECT_THAT(message, HasSubstr("the state after epoch 1 is in " + options.checkpoint_dir));
+}
+
+TEST(Train, ClassesWithoutSamplesAreNamed) {
+  std::string warnings;
+  Context context;
+  context.warn = [&](const std::string& warning) { warnings += warning; };
+  TrainOptions options;
+  options.epochs = 1;
+  MemoryDataset data = BlobPictures(30, 3, 8);
+  data.classes = {"left", "middle", "right"};
+  Graph graph = SmallClassifier(3, 1);
+  ASSERT_OK(Train(&graph, &data, options, context, nullptr));
+  EXPECT_EQ(warnings, "");
+  for (int64_t& label : data.labels) label = label == 1 ? 0 : label;
+  ASSERT_OK(Train(&graph, &data, options, context, nullptr));
+  EXPECT_THAT(warnings, HasSubstr("no samples of 1 of the model's 3 classes (1 ('middle'))"));
+}
+
 TEST(MnistNetwork, HasTheSeedsShapeAndGlorotWeights) {
   const Graph graph = MnistNetwork(3);
   const Parameters parameters = FindParameters(graph);
