@@ -239,7 +239,7 @@ class TapePlanner {
     }
     if (missing.empty()) return absl::OkStatus();
     return Unsupported(
-        "no gradient for {}: the trained layers before it ({}) cannot be trained, freeze them",
+        "no gradient for {}: the layers before it cannot be trained, freeze them: {}",
         missing, TrainedBefore(last));
   }
 

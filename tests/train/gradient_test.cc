@@ -184,7 +184,7 @@ TEST(Gradient, TheLayersThatItBlocksAreNamed) {
   const int32_t last = b.Op(schema::BuiltinOperator_MUL, "last", {rounded, v}, {2, 3});
   Problem problem(b.graph(), last, 1);
   EXPECT_THAT(problem.status().ToString(),
-              ::testing::HasSubstr("the trained layers before it (MUL 'first') cannot"));
+              ::testing::HasSubstr("cannot be trained, freeze them: MUL 'first'"));
 }
 
 }  // namespace
