@@ -327,20 +327,23 @@ absl::StatusOr<PreparedLstm> PrepareFloatLstm(const LstmOperands& at, const Lstm
 }
 
 absl::Status ObserveLstm(const LstmOperands& at, const LstmSettings& settings,
-                         std::span<const TensorView> inputs, const LstmObserver& observe) {
+                         std::span<const TensorView> inputs, const LstmObserver& observe,
+                         LstmMemory* memory) {
   LS_ASSIGN_OR_RETURN(const LstmForm form, LstmFormOf(at, settings, inputs));
   LS_ASSIGN_OR_RETURN(const std::shared_ptr<Plan<float>> plan, MakePlan<float>(at, settings, form));
   const reference::LstmSizes& n = form.sizes;
   const size_t rows = settings.time_major ? form.batches : 1;
-  std::vector<std::vector<float>> memory;
-  const auto take = [&memory](size_t count) { return memory.emplace_back(count, 0.0f).data(); };
+  std::vector<std::vector<float>> buffers;
+  const auto take = [&buffers](size_t count) { return buffers.emplace_back(count, 0.0f).data(); };
   reference::LstmScratch scratch;
   for (size_t g = 0; g < kLstmGates; ++g) {
     scratch.gates[g] = take(rows * n.cells);
     if (form.layer_norm) scratch.sums[g] = take(rows * n.cells);
   }
   scratch.hidden = take(rows * n.cells);
-  const LstmStates states{take(form.batches * n.outputs), take(form.batches * n.cells)};
+  memory->output.resize(form.batches * n.outputs);
+  memory->cell.resize(form.batches * n.cells);
+  const LstmStates states{memory->output.data(), memory->cell.data()};
   float* out = take(form.batches * form.steps * n.outputs);
   std::vector<const void*> pointers;
   for (const TensorView& v : inputs) pointers.push_back(v.present ? v.data : nullptr);

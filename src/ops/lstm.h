@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "kernels/reference/lstm.h"
 #include "ops/op.h"
@@ -75,10 +76,17 @@ absl::StatusOr<PreparedLstm> PrepareFloatLstm(const LstmOperands& at, const Lstm
 enum class LstmValue : size_t { kInput, kForget, kCandidate, kOutput, kHidden, kCell };
 using LstmObserver = std::function<void(LstmValue, std::span<const float>)>;
 
-// Runs a float LSTM from states of zero and shows these values after every step. REQUIRES: `data`
-// of all inputs but the states; shapes as CheckLstmShapes wants them.
+// The states of a float LSTM between two runs; empty: zero.
+struct LstmMemory {
+  std::vector<float> output, cell;
+};
+
+// Runs a float LSTM from the states in `memory`, which it leaves there, and shows these values
+// after every step. REQUIRES: `data` of all inputs but the states; shapes as CheckLstmShapes wants
+// them.
 absl::Status ObserveLstm(const LstmOperands& at, const LstmSettings& settings,
-                         std::span<const TensorView> inputs, const LstmObserver& observe);
+                         std::span<const TensorView> inputs, const LstmObserver& observe,
+                         LstmMemory* memory);
 
 // Operands and settings of UNIDIRECTIONAL_SEQUENCE_LSTM.
 LstmOperands SequenceLstmOperands(const Node& node);

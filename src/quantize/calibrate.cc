@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -111,7 +112,7 @@ class Observer {
     executor_->SetObserver([this](size_t n) {
       const Node& node = executor_->graph().main().nodes[n];
       for (int32_t t : node.outputs) Look(t);
-      if (IsSequenceLstm(node)) LookInside(node);
+      if (IsSequenceLstm(node)) LookInside(n);
     });
   }
 
@@ -133,17 +134,19 @@ class Observer {
     if (!Observe(executor_->tensor(t), &ranges_[static_cast<size_t>(t)])) poisoned_ = t;
   }
 
-  void LookInside(const Node& node) {
+  void LookInside(size_t n) {
+    const Node& node = executor_->graph().main().nodes[n];
     const auto look = [this](int32_t t, std::span<const float> values) {
       if (poisoned_ >= 0) return;
       if (!Observe(std::as_bytes(values), &ranges_[static_cast<size_t>(t)])) poisoned_ = t;
     };
-    if (inside_.ok()) inside_ = ObserveLstmNode(*executor_, node, look);
+    if (inside_.ok()) inside_ = ObserveLstmNode(*executor_, node, look, &states_[n]);
   }
 
   std::unique_ptr<Executor> executor_;
   std::vector<Range>& ranges_;
   absl::Status inside_;
+  std::map<size_t, LstmMemory> states_;  // of the LSTM nodes, as the executor's variables
   int32_t poisoned_ = -1;
 };
 

@@ -143,7 +143,8 @@ void AddLstmIntermediates(Graph* graph) {
   }
 }
 
-absl::Status ObserveLstmNode(const Executor& executor, const Node& node, const TensorLook& look) {
+absl::Status ObserveLstmNode(const Executor& executor, const Node& node, const TensorLook& look,
+                             LstmMemory* memory) {
   const Subgraph& subgraph = executor.graph().main();
   static const QuantParams kNone;
   std::vector<TensorView> inputs;
@@ -159,15 +160,17 @@ absl::Status ObserveLstmNode(const Executor& executor, const Node& node, const T
     if (view.type != schema::TensorType_FLOAT32) return absl::OkStatus();
   }
   const LstmOperands at = SequenceLstmOperands(node);
-  return ObserveLstm(at, SequenceLstmSettings(node), inputs,
-                     [&](LstmValue value, std::span<const float> values) {
-                       const auto i = static_cast<size_t>(value);
-                       if (value == LstmValue::kCell) {
-                         look(node.inputs[at.cell_state], values);
-                       } else if (i < node.intermediates.size() && node.intermediates[i] >= 0) {
-                         look(node.intermediates[i], values);
-                       }
-                     });
+  return ObserveLstm(
+      at, SequenceLstmSettings(node), inputs,
+      [&](LstmValue value, std::span<const float> values) {
+        const auto i = static_cast<size_t>(value);
+        if (value == LstmValue::kCell) {
+          look(node.inputs[at.cell_state], values);
+        } else if (i < node.intermediates.size() && node.intermediates[i] >= 0) {
+          look(node.intermediates[i], values);
+        }
+      },
+      memory);
 }
 
 namespace {

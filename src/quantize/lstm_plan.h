@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "ops/lstm.h"
 #include "quantize/quantize.h"
 #include "runtime/executor.h"
 
@@ -18,10 +19,11 @@ bool IsSequenceLstm(const Node& node);
 // Gives every LSTM its intermediate tensors, where the file has none.
 void AddLstmIntermediates(Graph* graph);
 
-// Right after the executor has run the node on states of zero: shows what the tensors held, step by
-// step, by the index of the tensor.
+// Right after the executor has run the node: shows what the tensors held, step by step, by the
+// index of the tensor. `memory` is the node's from run to run, as the executor keeps its states.
 using TensorLook = std::function<void(int32_t tensor, std::span<const float> values)>;
-absl::Status ObserveLstmNode(const Executor& executor, const Node& node, const TensorLook& look);
+absl::Status ObserveLstmNode(const Executor& executor, const Node& node, const TensorLook& look,
+                             LstmMemory* memory);
 
 // Why the node cannot be int8, or 16x8 for the target; empty: it can.
 std::string LstmObstacle(const Subgraph& subgraph, const Node& node, const Ranges& ranges,
