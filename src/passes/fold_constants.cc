@@ -4,6 +4,7 @@
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 #include "runtime/executor.h"
+#include "runtime/fold_budget.h"
 
 namespace litesmith {
 namespace {
@@ -15,9 +16,13 @@ bool UnpacksWeights(schema::BuiltinOperator op) {
   return op == schema::BuiltinOperator_DEQUANTIZE || op == schema::BuiltinOperator_DENSIFY;
 }
 
-// Bytes of the node's results by its record's shape inference; nothing where that fails, which is
+// What a node's results take by its record's shape inference; nothing where that fails, which is
 // then the executor's to report.
-std::optional<size_t> ResultBytes(const Subgraph& subgraph, const Node& node) {
+struct Cost {
+  size_t bytes = 0;
+  uint64_t work = 0;
+};
+std::optional<Cost> CostOf(const Subgraph& subgraph, const Node& node) {
   const OpRecord* op = FindOp(node);
   if (op == nullptr || op->infer_shapes == nullptr || op->prepare == nullptr) return std::nullopt;
   auto view = [&](int32_t t, bool value) {
@@ -46,12 +51,13 @@ std::optional<size_t> ResultBytes(const Subgraph& subgraph, const Node& node) {
     if (!bytes.ok() || *bytes == 0 || *bytes > SIZE_MAX / 4) return std::nullopt;
     total += *bytes;
     if (total > SIZE_MAX / 4) return std::nullopt;
+    outputs[i].shape = shapes[i];
   }
-  return total;
+  return Cost{total, WorkOf(*op, node, inputs, outputs)};
 }
 
 bool MayFold(const Rewriter& rewriter, const Subgraph& subgraph, const Node& node,
-             bool unpack_weights, const Context& context) {
+             bool unpack_weights, FoldBudget* budget) {
   if (node.inputs.empty() || node.outputs.empty() || !IsPure(subgraph, node)) return false;
   const bool unpacks = UnpacksWeights(node.op);
   if (unpacks && !unpack_weights) return false;
@@ -68,9 +74,10 @@ bool MayFold(const Rewriter& rewriter, const Subgraph& subgraph, const Node& nod
     if (t < 0 || rewriter.is_fixed(t)) return false;
     if (TypeSize(subgraph.tensors[static_cast<size_t>(t)].type) == 0) return false;
   }
-  const std::optional<size_t> bytes = ResultBytes(subgraph, node);
-  if (!bytes || *bytes > context.memory_budget) return false;
-  return unpacks || *bytes <= std::max(2 * input_bytes, kSmallResult);
+  const std::optional<Cost> cost = CostOf(subgraph, node);
+  if (!cost) return false;
+  if (!unpacks && cost->bytes > std::max(2 * input_bytes, kSmallResult)) return false;
+  return budget->Take(cost->work, cost->bytes);
 }
 
 }  // namespace
@@ -79,9 +86,10 @@ absl::StatusOr<bool> FoldConstants(Graph* graph, const Context& context, bool un
   if (!MayRewrite(*graph)) return false;
   Rewriter rewriter(graph, 0);
   Subgraph& subgraph = rewriter.subgraph();
+  FoldBudget budget(context.memory_budget);
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
     const Node& node = subgraph.nodes[n];
-    if (!MayFold(rewriter, subgraph, node, unpack_weights, context)) continue;
+    if (!MayFold(rewriter, subgraph, node, unpack_weights, &budget)) continue;
     LS_RETURN_IF_ERROR(context.Check());
     auto folded = EvaluateConstantNode(*graph, node);
     // A node that fails ahead of time fails at run time too, with a better message: it stays.

@@ -6,6 +6,7 @@
 #include "kernels/isa.h"
 #include "runtime/arena.h"
 #include "runtime/control_flow.h"
+#include "runtime/fold_budget.h"
 
 namespace litesmith {
 namespace {
@@ -84,13 +85,14 @@ void MarkEmptyConstants(const Subgraph& subgraph, std::vector<TensorState>* stat
 
 class Builder {
  public:
-  // `visits`: see ExecutorNodeShapes.
-  Builder(Program* program, size_t node, int* visits)
+  // `visits`: see ExecutorNodeShapes. `budget`: of all nodes together.
+  Builder(Program* program, size_t node, int* visits, FoldBudget* budget)
       : program_(*program),
         subgraph_(program->subgraph()),
         node_(subgraph_.nodes[node]),
         index_(node),
-        visits_(visits) {}
+        visits_(visits),
+        budget_(*budget) {}
 
   // Infers, folds or prepares the node. Sets *dynamic where the shapes depend on values.
   absl::Status Build(bool* dynamic) {
@@ -118,7 +120,7 @@ class Builder {
     LS_ASSIGN_OR_RETURN(Kernel kernel, op->prepare(args));
     if (IsFoldable(*op, subgraph_, node_, program_.tensors)) {
       bool folded = false;
-      LS_RETURN_IF_ERROR(Fold(kernel, inputs, shapes, &folded));
+      LS_RETURN_IF_ERROR(Fold(*op, kernel, inputs, outputs, &folded));
       if (folded) return absl::OkStatus();
     }
     program_.steps.push_back({index_, std::move(kernel), false});
@@ -149,17 +151,17 @@ class Builder {
     return absl::OkStatus();
   }
 
-  absl::Status Fold(const Kernel& kernel, std::span<const TensorView> inputs,
-                    const std::vector<Shape>& shapes, bool* folded) {
+  absl::Status Fold(const OpRecord& op, const Kernel& kernel, std::span<const TensorView> inputs,
+                    std::span<const TensorView> outputs, bool* folded) {
     std::vector<size_t> sizes;
-    for (size_t i = 0; i < shapes.size(); ++i) {
-      const Tensor& tensor = subgraph_.tensors[static_cast<size_t>(node_.outputs[i])];
-      LS_ASSIGN_OR_RETURN(const size_t bytes, TensorBytes(tensor.type, shapes[i]));
+    uint64_t total = 0;
+    for (const TensorView& output : outputs) {
+      LS_ASSIGN_OR_RETURN(const size_t bytes, TensorBytes(output.type, output.shape));
       sizes.push_back(bytes);
-      if (bytes > std::min<uint64_t>(kLargestFold, program_.options.memory_budget)) {
-        return absl::OkStatus();
-      }
+      if (bytes > kLargestFold) return absl::OkStatus();
+      total += bytes;
     }
+    if (!budget_.Take(WorkOf(op, node_, inputs, outputs), total)) return absl::OkStatus();
     LS_ASSIGN_OR_RETURN(std::vector<Blob> values, RunOnce(kernel, inputs, sizes));
     for (size_t i = 0; i < values.size(); ++i) {
       TensorState& state = program_.tensors[static_cast<size_t>(node_.outputs[i])];
@@ -175,6 +177,7 @@ class Builder {
   const Node& node_;
   size_t index_;
   int* visits_;
+  FoldBudget& budget_;
 };
 
 // Lifetimes, in-place sharing and offsets of everything whose shape is known.
@@ -428,9 +431,10 @@ absl::StatusOr<std::shared_ptr<const Program>> BuildProgram(std::shared_ptr<cons
   const Subgraph& subgraph = program->subgraph();
   bool dynamic = false;
   int visits = kShapeVisits;
+  FoldBudget budget(options.memory_budget);
   for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
     if (!dynamic) {
-      LS_RETURN_IF_ERROR_IN(Builder(program.get(), n, &visits).Build(&dynamic),
+      LS_RETURN_IF_ERROR_IN(Builder(program.get(), n, &visits, &budget).Build(&dynamic),
                             NodeLabel(subgraph, n));
       if (dynamic) program->first_dynamic = program->steps.size();
     }
