@@ -7,8 +7,8 @@
 # VFPv4 (Cortex-A7, Raspberry Pi 2 and later). NEON is compiled in, nothing beyond the oldest of these cores is used
 # without a look at the processor. Download support is left out.
 #
-# Needs g++-aarch64-linux-gnu or g++-arm-linux-gnueabihf, cmake, ninja-build, flatbuffers-compiler, pkg-config and
-# dpkg-dev. The board's libraries are unpacked into BUILD_FOLDER/sysroot, nothing is installed; those that Debian has no
+# Needs g++-aarch64-linux-gnu or g++-arm-linux-gnueabihf, cmake, ninja-build, flatbuffers-compiler, protobuf-compiler,
+# pkg-config and dpkg-dev. The board's libraries are unpacked into BUILD_FOLDER/sysroot, nothing is installed; those that Debian has no
 # static form of are compiled from Debian's sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,7 +33,8 @@ command -v "$cxx" >/dev/null || {
 }
 
 # A package list of its own, so that the machine's stays as it is.
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)}
+[[ -n $mirror ]] || { echo "no package mirror is known to apt: run apt-get update, or set DEBIAN_MIRROR" >&2; exit 1; }
 mkdir -p "$packages/state/lists/partial" "$packages/cache/archives/partial" "$sysroot"
 touch "$packages/state/status"
 printf 'deb %s bookworm main\ndeb-src %s bookworm main\n' "$mirror" "$mirror" > "$packages/sources.list"
@@ -45,7 +46,7 @@ unpack_packages() {
   cd "$packages"
   apt-get "${apt[@]}" update
   apt-get "${apt[@]}" download libabsl-dev libfmt-dev libhwy-dev zlib1g-dev libzip-dev libjpeg62-turbo-dev \
-    libpng-dev libflatbuffers-dev libpthreadpool-dev libfxdiv-dev nlohmann-json3-dev libcli11-dev
+    libpng-dev libprotobuf-dev libflatbuffers-dev libpthreadpool-dev libfxdiv-dev nlohmann-json3-dev libcli11-dev
   for deb in *.deb; do dpkg -x "$deb" "$sysroot"; done
   # Debian's package files name the shared libraries.
   find "$sysroot" -name '*.so*' \( -type l -o -type f \) -delete

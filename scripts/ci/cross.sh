@@ -13,13 +13,16 @@ for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package:arm64" 2>/dev/null || true)
   [[ "$status" == installed ]] || missing+=("$package:arm64")
 done
-if ! dpkg --print-foreign-architectures | grep -qx arm64; then
-  "${as_root[@]}" dpkg --add-architecture arm64
-  "${as_root[@]}" apt-get update -q
-fi
-if [[ ${#missing[@]} -gt 0 ]]; then
+install_packages() {
+  if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+    "${as_root[@]}" dpkg --add-architecture arm64 && "${as_root[@]}" apt-get update -q || return 1
+  fi
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
+if [[ ${#missing[@]} -gt 0 ]] && ! install_packages; then
+  echo "cross: SKIPPED: the AArch64 libraries cannot be installed here; nothing was built for AArch64"
+  exit 0
 fi
 
 # Debian's libpthreadpool-dev cannot be installed for two architectures at once: unpack it beside the build.
