@@ -171,7 +171,7 @@ absl::StatusOr<std::vector<std::byte>> RunSteps(const Model& model, const Candid
                                                 const Context& context) {
   std::vector<std::byte> bytes;
   Model at = model;
-  for (const Step& step : candidate.steps) {
+  for (const CandidateStep& step : candidate.steps) {
     LS_ASSIGN_OR_RETURN(const Model made, std::visit(Run{at, context}, step.request));
     LS_ASSIGN_OR_RETURN(bytes, made.Serialize());
     // As the next command would read it.
@@ -190,7 +190,7 @@ bool EndsTheCommand(const absl::Status& status) {
 // True where a step could be told to keep operators in float, and was not yet.
 bool AllowFloat(Candidate* candidate) {
   bool changed = false;
-  for (Step& step : candidate->steps) {
+  for (CandidateStep& step : candidate->steps) {
     if (auto* quantize = std::get_if<QuantizeRequest>(&step.request)) {
       const bool integer = quantize->recipe == "int8" || quantize->recipe == "int16x8";
       changed = changed || (integer && !quantize->allow_float);
@@ -256,7 +256,7 @@ absl::Status MakeCandidate(const Model& model, const Context& context, Candidate
 std::vector<std::string> CommandsOf(const Model& model, const Candidate& candidate) {
   std::vector<std::string> out;
   Line line{model.path(), ModelAccess::State(model)->weights, ""};
-  for (const Step& step : candidate.steps) {
+  for (const CandidateStep& step : candidate.steps) {
     line.file = step.file;
     out.push_back(std::visit(line, step.request));
     line.input = step.file;

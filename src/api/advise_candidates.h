@@ -20,14 +20,14 @@ namespace litesmith {
 struct ConvertStep {};
 
 // One command: the request that this program would make of it.
-struct Step {
+struct CandidateStep {
   std::variant<ConvertStep, QuantizeRequest, TrainRequest> request;
   std::string file;  // what it writes
 };
 
 struct Candidate {
   std::string name, about;
-  std::vector<Step> steps;  // each works on the file of the one before; the first on the model
+  std::vector<CandidateStep> steps;  // each works on the file of the one before; the first on the model
 
   // Of one that was made:
   std::vector<std::byte> bytes;
