@@ -27,7 +27,7 @@ const Graph& Network() {
                {t, b.Ramp(std::string(name) + "/w", {8, 8}, -1.0f, 1.0f / 32), -1}, {1, 8});
     }
     t = b.Op(schema::BuiltinOperator_LOGISTIC, std::string(3000, 'x'), {t}, {1, 8});
-    b.Output(b.Op(schema::BuiltinOperator_RESHAPE, "", {t, b.Ints("shape", {8})}, {8}));
+    b.Output(b.Op(schema::BuiltinOperator_RESHAPE, "", {t, b.Ints("shape", {1}, {8})}, {8}));
     return new Graph(b.graph());
   }();
   return *graph;
