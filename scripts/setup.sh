@@ -19,7 +19,7 @@ fi
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-  [[ "$status" == installed ]] || missing+=("$package")
+  [[ "$status" == installed* ]] || missing+=("$package")
 done
 if [[ ${#missing[@]} -eq 0 ]]; then
   echo "setup: all packages are installed"
@@ -32,6 +32,6 @@ if [[ $(id -u) -ne 0 ]]; then
   as_root=(sudo)
 fi
 echo "setup: installing ${missing[*]}"
-"${as_root[@]}" apt-get update -q
+"${as_root[@]}" apt-get update -q || echo "setup: not every package list could be fetched; going on with those there are" >&2
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
   apt-get install -q -y --no-install-recommends "${missing[@]}"

@@ -15,7 +15,8 @@ for package in "${packages[@]}"; do
 done
 install_packages() {
   if ! dpkg --print-foreign-architectures | grep -qx arm64; then
-    "${as_root[@]}" dpkg --add-architecture arm64 && "${as_root[@]}" apt-get update -q || return 1
+    "${as_root[@]}" dpkg --add-architecture arm64 || return 1
+    "${as_root[@]}" apt-get update -q || true  # what is missing shows below
   fi
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"
