@@ -86,16 +86,6 @@ void FuseOne(Rewriter& rewriter, int32_t n) {
 
 }  // namespace
 
-absl::StatusOr<bool> FuseDilation(Graph* graph) {
-  if (!MayRewrite(*graph)) return false;
-  bool changed = false;
-  for (size_t s = 0; s < graph->subgraphs.size(); ++s) {
-    Rewriter rewriter(graph, s);
-    const auto nodes = static_cast<int32_t>(rewriter.subgraph().nodes.size());
-    for (int32_t n = 0; n < nodes; ++n) FuseOne(rewriter, n);
-    changed = rewriter.Finish() || changed;
-  }
-  return changed;
-}
+absl::StatusOr<bool> FuseDilation(Graph* graph) { return RewriteNodes(graph, FuseOne); }
 
 }  // namespace litesmith

@@ -188,6 +188,18 @@ bool Rewriter::Finish() {
   return true;
 }
 
+bool RewriteNodes(Graph* graph, void (*one)(Rewriter& rewriter, int32_t n)) {
+  if (!MayRewrite(*graph)) return false;
+  bool changed = false;
+  for (size_t s = 0; s < graph->subgraphs.size(); ++s) {
+    Rewriter rewriter(graph, s);
+    const auto nodes = static_cast<int32_t>(rewriter.subgraph().nodes.size());
+    for (int32_t n = 0; n < nodes; ++n) one(rewriter, n);
+    changed = rewriter.Finish() || changed;
+  }
+  return changed;
+}
+
 bool IsPure(const Subgraph& subgraph, const Node& node) {
   const OpRecord* op = FindOp(node);
   if (op == nullptr || op->stateful) return false;

@@ -74,6 +74,10 @@ class Rewriter {
   bool changed_ = false;
 };
 
+// Applies `one` to every node of every subgraph, in their order; returns whether anything was
+// edited.
+bool RewriteNodes(Graph* graph, void (*one)(Rewriter& rewriter, int32_t n));
+
 // Whether dropping the node, when nobody reads its outputs, or computing it once, changes nothing
 // else.
 bool IsPure(const Subgraph& subgraph, const Node& node);
