@@ -45,7 +45,10 @@ template <typename Out>
 Out SoftmaxOutput(int32_t e, const FixedReciprocal& factor) {
   constexpr int32_t kLow = std::numeric_limits<Out>::min();
   constexpr int32_t kHigh = std::numeric_limits<Out>::max();
-  const int exponent = std::clamp(factor.bits_over_unit + 31 - int(sizeof(Out)) * 8, 0, 31);
+  const int exponent = std::max(factor.bits_over_unit + 31 - int(sizeof(Out)) * 8, 0);
+  // A sum of 512 or more: each output is less than half a step. (TFLite shifts a 32-bit integer by
+  // 32 here, which C++ leaves undefined.)
+  if (exponent > 31) return static_cast<Out>(kLow);
   const int32_t value = RoundingDivideByPowerOfTwo(FixedMul(factor.value, e), exponent);
   return static_cast<Out>(std::clamp(FixedAdd(value, kLow), kLow, kHigh));
 }
