@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,6 +20,12 @@
 namespace litesmith {
 namespace {
 
+// What lies before the last '/'.
+std::string_view FolderOf(std::string_view name) {
+  const size_t slash = name.rfind('/');
+  return name.substr(0, slash == std::string_view::npos ? 0 : slash);
+}
+
 constexpr uint64_t kLargestPicture = uint64_t{1} << 30;  // a file's bytes
 
 // Where pictures come from. Picture `i` of `names`.
@@ -28,7 +35,8 @@ class PictureSource {
   // The file's bytes, valid until the next call. Errors name the entry.
   virtual absl::StatusOr<std::span<const std::byte>> Bytes(size_t i) = 0;
 
-  std::vector<std::string> names;  // relative
+  std::vector<std::string> names;    // relative
+  std::vector<std::string> folders;  // the empty ones, likewise
 };
 
 class FolderSource : public PictureSource {
@@ -46,12 +54,13 @@ class FolderSource : public PictureSource {
       constexpr int kDeepest = 8;
       if (it.depth() >= kDeepest) it.disable_recursion_pending();
       std::error_code ignored;
-      if (!it->is_regular_file(ignored)) continue;
+      const bool folder = it->is_directory(ignored);
+      if (folder ? !fs::is_empty(it->path(), ignored) : !it->is_regular_file(ignored)) continue;
       std::string name = it->path().lexically_relative(root_).generic_string();
-      if (!IsPictureName(name)) continue;
+      if (!folder && !IsPictureName(name)) continue;
       held += name.size() + 64;
       LS_RETURN_IF_ERROR(CheckBudget(held, "the list of pictures", context));
-      names.push_back(std::move(name));
+      (folder ? folders : names).push_back(std::move(name));
     }
     if (error) return IoError("cannot list the folder: {}", error.message());
     // The order of a directory is the file system's; ours is that of the names.
@@ -135,19 +144,33 @@ class ArchiveSource : public PictureSource {
     TarReader reader(stream_.get());
     TarEntry entry;
     uint64_t held = 0;
+    std::set<std::string, std::less<>> filled;  // folders
+    std::string_view last;
     for (;;) {
       LS_RETURN_IF_ERROR(context.Check());
       LS_ASSIGN_OR_RETURN(const bool more, reader.Next(&entry));
       if (!more) break;
-      if (!IsPictureName(entry.name)) continue;
+      const std::string_view above = FolderOf(entry.name);
+      if (above != last) {
+        const auto [it, added] = filled.emplace(above);
+        if (added) held += above.size() + 80;
+        LS_RETURN_IF_ERROR(CheckBudget(held, "the list of pictures", context));
+        last = *it;
+      }
+      if (!entry.folder && !IsPictureName(entry.name)) continue;
       if (entry.size > kLargestPicture) {
         return Invalid("the picture '{}' has {} bytes", Printable(entry.name), entry.size);
       }
       held += entry.name.size() + 80;
       LS_RETURN_IF_ERROR(CheckBudget(held, "the list of pictures", context));
+      if (entry.folder) {
+        folders.push_back(entry.name);
+        continue;
+      }
       names.push_back(entry.name);
       places_.push_back({entry.offset, entry.size});
     }
+    std::erase_if(folders, [&](const std::string& name) { return filled.contains(name); });
     // To the end: the checksum of gzip comes last.
     std::array<std::byte, 4096> rest;
     for (size_t got = 1; got > 0;) {
@@ -263,7 +286,8 @@ absl::StatusOr<std::unique_ptr<Dataset>> MakePictureDataset(
         "(SPLIT/CLASS/*.jpg|png)");
   }
   LS_ASSIGN_OR_RETURN(const InputSpec* spec, PictureInput(inputs));
-  LS_ASSIGN_OR_RETURN(PictureLayout layout, FindPictureLayout(source->names, options.split));
+  LS_ASSIGN_OR_RETURN(PictureLayout layout,
+                      FindPictureLayout(source->names, source->folders, options.split));
   std::string split;
   if (!layout.splits.empty()) {
     LS_ASSIGN_OR_RETURN(split, PickSplit(layout.splits, options.split, use));

@@ -20,10 +20,10 @@ std::vector<std::string_view> FoldersOf(std::string_view name) {
   return out;
 }
 
-// The sorted distinct values of column `k`, and each row's index among them.
+// The sorted distinct values of column `k` and of `more`, and each row's index among them.
 std::vector<std::string> Distinct(const std::vector<std::vector<std::string_view>>& rows, size_t k,
-                                  std::vector<int32_t>* index) {
-  std::vector<std::string> values;
+                                  std::vector<std::string> more, std::vector<int32_t>* index) {
+  std::vector<std::string> values = std::move(more);
   for (const auto& row : rows) {
     // Neighbours mostly agree: this keeps the list short before it is sorted.
     if (values.empty() || values.back() != row[k]) values.emplace_back(row[k]);
@@ -35,6 +35,30 @@ std::vector<std::string> Distinct(const std::vector<std::vector<std::string_view
                                           values.begin()));
   }
   return values;
+}
+
+// The names in column `k` of folders that lie beside those of the pictures, in their wrapping and
+// in one of the splits.
+std::vector<std::string> FoldersBeside(const std::vector<std::string>& folders,
+                                       const std::vector<std::string_view>& row, size_t k,
+                                       const std::vector<std::string>& splits) {
+  std::vector<std::string> out;
+  const size_t wrapping = splits.empty() ? k : k - 1;
+  for (const std::string& folder : folders) {
+    const size_t slash = folder.rfind('/');
+    const std::string_view last =
+        std::string_view(folder).substr(slash == std::string::npos ? 0 : slash + 1);
+    std::vector<std::string_view> above = FoldersOf(folder);
+    if (above.size() != k || last.starts_with('.') || last == "__MACOSX") continue;
+    if (!std::equal(above.begin(), above.begin() + static_cast<ptrdiff_t>(wrapping), row.begin())) {
+      continue;
+    }
+    if (!splits.empty() && !std::binary_search(splits.begin(), splits.end(), above[wrapping])) {
+      continue;
+    }
+    out.emplace_back(last);
+  }
+  return out;
 }
 
 }  // namespace
@@ -55,6 +79,7 @@ bool IsPictureName(std::string_view name) {
 }
 
 absl::StatusOr<PictureLayout> FindPictureLayout(const std::vector<std::string>& names,
+                                                const std::vector<std::string>& folders,
                                                 const std::string& asked) {
   std::vector<std::vector<std::string_view>> rows;
   for (const std::string& name : names) {
@@ -84,15 +109,18 @@ absl::StatusOr<PictureLayout> FindPictureLayout(const std::vector<std::string>& 
   }
   std::vector<int32_t> index;
   if (depth - first == 2) {
-    layout.splits = Distinct(rows, first, &index);
+    layout.splits = Distinct(rows, first, {}, &index);
     for (size_t i = 0; i < names.size(); ++i) layout.places[i].split = index[i];
     ++first;
   }
   if (depth - first == 1) {
+    const bool only_splits = layout.splits.empty() &&
+                             std::all_of(rows.begin(), rows.end(),
+                                         [&](const auto& row) { return IsSplitName(row[first]); });
+    std::vector<std::string> empty;
+    if (!only_splits) empty = FoldersBeside(folders, rows[0], first, layout.splits);
     index.clear();
-    std::vector<std::string> values = Distinct(rows, first, &index);
-    const bool only_splits =
-        layout.splits.empty() && std::all_of(values.begin(), values.end(), IsSplitName);
+    std::vector<std::string> values = Distinct(rows, first, std::move(empty), &index);
     for (size_t i = 0; i < names.size(); ++i) {
       (only_splits ? layout.places[i].split : layout.places[i].label) = index[i];
     }

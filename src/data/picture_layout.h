@@ -25,6 +25,7 @@ bool IsSplitName(std::string_view name);
 //   SPLIT/CLASS/picture    both; where there is one first folder whose name is none of a split's
 //   and not
 //                          `asked`, it is only the wrapping of CLASS/picture
+// An empty folder among those of classes is a class.
 // Folders that wrap everything else are passed over. Classes are numbered in the order of their
 // names over all splits.
 struct PictureLayout {
@@ -37,8 +38,10 @@ struct PictureLayout {
   std::vector<Place> places;  // of each name
 };
 
-// An error where pictures lie at different depths. REQUIRES: names is not empty.
+// `folders`: those without content. An error where pictures lie at different depths.
+// REQUIRES: names is not empty.
 absl::StatusOr<PictureLayout> FindPictureLayout(const std::vector<std::string>& names,
+                                                const std::vector<std::string>& folders,
                                                 const std::string& asked);
 
 }  // namespace litesmith

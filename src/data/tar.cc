@@ -253,12 +253,14 @@ absl::StatusOr<bool> TarReader::Next(TarEntry* entry) {
     if (type == 'S')
       return Unsupported("the archive has sparse files; make it again without --sparse");
     // Links, devices and folders have no content, whatever their size field says.
+    entry->folder = type == '5' || name.ends_with('/');
     const bool regular = type == '0' || type == '\0' || type == '7';
     const bool bare = type >= '1' && type <= '6';
     entry->offset = stream_->position();
     entry->size = size;
     if (!bare) LS_RETURN_IF_ERROR(SkipContent(size));
-    if (regular && !name.ends_with('/')) return true;
+    while (entry->folder && entry->name.ends_with('/')) entry->name.pop_back();
+    if (entry->folder ? !entry->name.empty() : regular) return true;
   }
   return false;
 }

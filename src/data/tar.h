@@ -36,14 +36,15 @@ std::unique_ptr<ByteStream> StreamOfGzip(std::span<const std::byte> packed);
 // True where the bytes, unpacked if they are gzip, begin as a tar archive.
 bool LooksLikeTar(std::span<const std::byte> bytes);
 
-// A regular file in an archive.
+// A regular file or a folder in an archive.
 struct TarEntry {
-  std::string name;     // relative, without "./"
+  std::string name;  // relative, without "./" and a last "/"
+  bool folder = false;
   uint64_t offset = 0;  // of its content in the (unpacked) archive
   uint64_t size = 0;
 };
 
-// Goes through an archive once. Folders, links and devices are passed over. Errors: damaged headers
+// Goes through an archive once. Links and devices are passed over. Errors: damaged headers
 // (checksum), names that leave the archive ("../", absolute), sparse files, a missing end mark (the
 // archive was cut).
 class TarReader {
@@ -51,7 +52,7 @@ class TarReader {
   // `stream` must outlive the reader and is read by it alone.
   explicit TarReader(ByteStream* stream) : stream_(stream) {}
 
-  // The next regular file, or false after the last.
+  // The next regular file or folder, or false after the last.
   absl::StatusOr<bool> Next(TarEntry* entry);
 
  private:

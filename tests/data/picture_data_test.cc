@@ -132,6 +132,40 @@ TEST(PictureData, LayoutsWithoutSplitsOrClasses) {
   EXPECT_THAT(ErrorOf(Open(TempDir())), HasSubstr("holds no data"));
 }
 
+// Else the classes behind it would take other numbers.
+TEST(PictureData, AnEmptyClassFolderIsAClass) {
+  const Entries tree = {{"set/train/a/1.png", FlatPng(4, 4, 1)},
+                        {"set/train/c/1.png", FlatPng(4, 4, 1)},
+                        {"set/test/a/1.png", FlatPng(4, 4, 1)}};
+  const std::string folder = WriteTree(tree);
+  for (const char* empty : {"set/train/b", "set/train/.d", "set/train/a/e", "other/train/f"}) {
+    std::filesystem::create_directories(folder + "/" + empty);
+  }
+  // Not empty, and without pictures: none.
+  std::filesystem::create_directories(folder + "/set/train/boxes");
+  WriteFile(folder + "/set/train/boxes/1.txt", BytesOf("0 0 1 1"));
+  const auto archive =
+      Joined({TarEntryBytes("set/train/b/", '5', {}), TarEntryBytes("set/train/.d/", '5', {}),
+              TarEntryBytes("set/extra/g/", '5', {}), TarEntryBytes("set/train/boxes/", '5', {}),
+              TarEntryBytes("set/train/boxes/1.txt", '0', BytesOf("0 0 1 1")),
+              TarEntryBytes(tree[0].first, '0', tree[0].second),
+              TarEntryBytes(tree[1].first, '0', tree[1].second),
+              TarEntryBytes(tree[2].first, '0', tree[2].second)});
+  DatasetOptions train;
+  train.split = "train";
+  for (const std::string& path : {folder, WriteBytes(archive)}) {
+    ASSERT_OK_AND_ASSIGN(auto data, Open(path, train));
+    EXPECT_THAT(data->class_names(), ElementsAre("a", "b", "c"));
+    EXPECT_EQ(data->label(1), 2);
+  }
+  // Pictures without classes in splits: a folder beside them is none either.
+  const std::string splits =
+      WriteTree({{"train/1.png", FlatPng(4, 4, 1)}, {"test/1.png", FlatPng(4, 4, 1)}});
+  std::filesystem::create_directories(splits + "/notes");
+  ASSERT_OK_AND_ASSIGN(auto data, Open(splits, train));
+  EXPECT_FALSE(data->has_labels());
+}
+
 TEST(PictureData, HiddenAndOtherFilesAreIgnored) {
   for (const char* name :
        {".hidden.png", "__MACOSX/a/1.png", "a/._1.png", ".git/a/1.png", "a/readme.txt"}) {
