@@ -41,6 +41,15 @@ BENCHMARK(Gemm)
     ->Args({676, 8, 9, 1})
     ->Args({1024, 16, 144, 1})
     ->UseRealTime();
+// The first 1x1 layers of MobileNetV2 as they are, and with so few rows that the second-level cache
+// holds everything: what lies between the two is the price of memory.
+BENCHMARK(Gemm)
+    ->ArgNames({"M", "N", "K", "threads"})
+    ->ArgsProduct({{12544, 256}, {16}, {32}, {1}})
+    ->ArgsProduct({{12544, 256}, {96}, {16}, {1}})
+    ->ArgsProduct({{3136, 256}, {24}, {96, 144}, {1}})
+    ->ArgsProduct({{3136, 256}, {144}, {24}, {1}})
+    ->UseRealTime();
 
 // bytes: 1 is int8 times int8, 2 is int16 times int8.
 void IntegerGemm(benchmark::State& state) {

@@ -32,13 +32,22 @@ constexpr size_t kRows = 4, kVectors = 2;
 constexpr size_t kRows = 6, kVectors = 2;
 #endif
 
+// Rows of a tile of one vector, because kRows sums hardly cover the latency of their additions.
+constexpr size_t kTallRows = 2 * kRows;
+
 // B rows per block: two panels of one block fit the first-level cache.
 constexpr size_t kDepthBlock = 256;
 
+// Tiles one below the other that one call computes: with little depth, a call for each would cost
+// as much as its products.
 struct Tile {
-  const float* rows[kRows];
+  const float* rows[kRows];  // of the first tile
+  ptrdiff_t delta;           // floats from row i to row i + kRows; for more than kRows
+  size_t tiles;
+  ptrdiff_t advance;  // floats of A from a tile's rows to those of the next
   const float* columns[kVectors];
-  const float* ahead;  // the columns to fetch into the cache meanwhile; of packed ones
+  const float* ahead;  // the packed columns to fetch into the cache meanwhile, a panel a tile
+  size_t ahead_tiles, panel_stride;  // how many tiles do so, and the way to the next panel
   size_t k_stride;
   const ptrdiff_t* taps;
   size_t num_taps, run;
@@ -98,119 +107,112 @@ HWY_INLINE V Clamp(V x, V low, V high) {
 // columns.
 enum class Form { kPacked, kStrided, kPartial };
 
-template <size_t kM, size_t kN, Form kForm>
-void RunTile(const Tile& t) {
-  constexpr bool kPartial = kForm == Form::kPartial;
-  const ptrdiff_t k_step = kForm == Form::kPacked ? 1 : t.k_step;
-  const size_t k_stride = kForm == Form::kPacked ? kGemmPanel : t.k_stride;
+// `t` again, and the compiler must not know: what only the start and the end of a tile need is then
+// read there, and the loop between them has the registers.
+HWY_INLINE const Tile& Anew(const Tile& t) {
+  const Tile* same = &t;
+  asm volatile("" : "+r"(same) : : "memory");
+  return *same;
+}
+
+template <size_t kM, size_t kN>
+HWY_INLINE void StartTile(const Tile& t, const float* c, V (&acc)[kM][kN]) {
   const D d;
-  const size_t lanes = hn::Lanes(d);
-  V acc[kM][kN];
+  const size_t lanes = hn::Lanes(d), last = t.last, stride = t.c_stride;
+  if (t.load) {
 #pragma GCC unroll 16
-  for (size_t v = 0; v < kN; ++v) {
-    const size_t count = v + 1 == kN ? t.last : lanes;
-    if (t.load) {
-#pragma GCC unroll 16
-      for (size_t m = 0; m < kM; ++m) {
-        acc[m][v] = LoadUpTo(d, t.c + m * t.c_stride + v * lanes, count);
-      }
-    } else {
-      const V start = t.bias != nullptr ? LoadUpTo(d, t.bias + v * lanes, count) : hn::Zero(d);
-#pragma GCC unroll 16
-      for (size_t m = 0; m < kM; ++m) acc[m][v] = start;
-    }
-  }
-  const float* rows[kM];
-#pragma GCC unroll 16
-  for (size_t m = 0; m < kM; ++m) rows[m] = t.rows[m];
-  const float* columns[kN];
-#pragma GCC unroll 16
-  for (size_t v = 0; v < kN; ++v) columns[v] = t.columns[v];
-  size_t at_b = 0;
-  [[maybe_unused]] const float* ahead = t.ahead;
-  for (size_t tap = 0; tap < t.num_taps; ++tap) {
-    ptrdiff_t at = (t.taps != nullptr ? t.taps[tap] : 0) + t.k_offset;
-    for (size_t r = 0; r < t.run; ++r) {
-      if constexpr (kForm == Form::kPacked) {
-        __builtin_prefetch(ahead + at_b, 0, 2);
-      }
-      V b[kN];
+    for (size_t m = 0; m < kM; ++m, c += stride) {
 #pragma GCC unroll 16
       for (size_t v = 0; v < kN; ++v) {
-        b[v] = kPartial && v + 1 == kN ? LoadColumns<kPartial>(d, columns[v] + at_b, t.last)
-                                       : hn::LoadU(d, columns[v] + at_b);
+        acc[m][v] = LoadUpTo(d, c + v * lanes, v + 1 == kN ? last : lanes);
       }
-#pragma GCC unroll 16
-      for (size_t m = 0; m < kM; ++m) {
-        const V a = hn::Set(d, rows[m][at]);
-#pragma GCC unroll 16
-        for (size_t v = 0; v < kN; ++v) acc[m][v] = hn::MulAdd(a, b[v], acc[m][v]);
-      }
-      at += k_step;
-      at_b += k_stride;
     }
+    return;
   }
+#pragma GCC unroll 16
+  for (size_t v = 0; v < kN; ++v) {
+    const size_t count = v + 1 == kN ? last : lanes;
+    const V start = t.bias != nullptr ? LoadUpTo(d, t.bias + v * lanes, count) : hn::Zero(d);
+#pragma GCC unroll 16
+    for (size_t m = 0; m < kM; ++m) acc[m][v] = start;
+  }
+}
+
+template <size_t kM, size_t kN>
+HWY_INLINE void FinishTile(const Tile& t, V (&acc)[kM][kN], float* c) {
+  const D d;
+  const size_t lanes = hn::Lanes(d), last = t.last, stride = t.c_stride;
   if (t.clamp) {
     const V low = hn::Set(d, t.low), high = hn::Set(d, t.high);
 #pragma GCC unroll 16
     for (size_t m = 0; m < kM; ++m) {
 #pragma GCC unroll 16
-      for (size_t v = 0; v < kN; ++v) {
-        acc[m][v] = Clamp(acc[m][v], low, high);
-      }
+      for (size_t v = 0; v < kN; ++v) acc[m][v] = Clamp(acc[m][v], low, high);
     }
   }
+  if (last == lanes) {
 #pragma GCC unroll 16
-  for (size_t m = 0; m < kM; ++m) {
+    for (size_t m = 0; m < kM; ++m, c += stride) {
 #pragma GCC unroll 16
-    for (size_t v = 0; v < kN; ++v) {
-      StoreColumns(d, acc[m][v], t.c + m * t.c_stride + v * lanes, v + 1 == kN ? t.last : lanes);
+      for (size_t v = 0; v < kN; ++v) hn::StoreU(acc[m][v], d, c + v * lanes);
     }
+    return;
+  }
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m, c += stride) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v + 1 < kN; ++v) hn::StoreU(acc[m][v], d, c + v * lanes);
+    StoreColumns(d, acc[m][kN - 1], c + (kN - 1) * lanes, last);
   }
 }
 
-// Twice kRows rows by one vector of packed columns, the second half of the rows `delta` floats
-// behind the first (pointers for all would not fit the registers). A single vector needs the rows,
-// because kRows sums hardly cover the latency.
-void RunTwins(const Tile& t, ptrdiff_t delta) {
+template <size_t kM, size_t kN, Form kForm>
+void RunTile(const Tile& tile) {
+  constexpr bool kPartial = kForm == Form::kPartial;
   const D d;
-  V acc[2][kRows];
-  if (t.load) {
+  float* c = tile.c;
+  ptrdiff_t offset = tile.k_offset;
+  for (size_t i = 0; i < tile.tiles; ++i) {
+    const Tile& t = Anew(tile);
+    V acc[kM][kN];
+    StartTile(t, c, acc);
+    const ptrdiff_t k_step = kForm == Form::kPacked ? 1 : t.k_step;
+    const size_t k_stride = kForm == Form::kPacked ? kGemmPanel : t.k_stride;
+    constexpr size_t kHeld = kM < kRows ? kM : kRows;  // all would not fit the registers
+    const float* rows[kHeld];
 #pragma GCC unroll 16
-    for (size_t m = 0; m < kRows; ++m) {
-      acc[0][m] = LoadUpTo(d, t.c + m * t.c_stride, t.last);
-      acc[1][m] = LoadUpTo(d, t.c + (m + kRows) * t.c_stride, t.last);
-    }
-  } else {
-    const V start = t.bias != nullptr ? LoadUpTo(d, t.bias, t.last) : hn::Zero(d);
+    for (size_t m = 0; m < kHeld; ++m) rows[m] = t.rows[m];
+    [[maybe_unused]] const ptrdiff_t delta = t.delta;
+    const float* columns[kN];
 #pragma GCC unroll 16
-    for (size_t m = 0; m < kRows; ++m) acc[0][m] = acc[1][m] = start;
-  }
-  const float* rows[kRows];
+    for (size_t v = 0; v < kN; ++v) columns[v] = t.columns[v];
+    [[maybe_unused]] const float* ahead =
+        i < t.ahead_tiles ? t.ahead + i * t.panel_stride : columns[0];
+    size_t at_b = 0;
+    for (size_t tap = 0; tap < t.num_taps; ++tap) {
+      ptrdiff_t at = (t.taps != nullptr ? t.taps[tap] : 0) + offset;
+      for (size_t r = 0; r < t.run; ++r) {
+        if constexpr (kForm == Form::kPacked && kN > 1) __builtin_prefetch(ahead + at_b, 0, 2);
+        V b[kN];
 #pragma GCC unroll 16
-  for (size_t m = 0; m < kRows; ++m) rows[m] = t.rows[m];
-  const float* column = t.columns[0];
-  for (size_t tap = 0; tap < t.num_taps; ++tap) {
-    ptrdiff_t at = (t.taps != nullptr ? t.taps[tap] : 0) + t.k_offset;
-    ptrdiff_t twin = at + delta;
-    for (size_t r = 0; r < t.run; ++r, ++at, ++twin, column += kGemmPanel) {
-      const V b = hn::LoadU(d, column);
+        for (size_t v = 0; v < kN; ++v) {
+          b[v] = kPartial && v + 1 == kN ? LoadColumns<kPartial>(d, columns[v] + at_b, t.last)
+                                         : hn::LoadU(d, columns[v] + at_b);
+        }
 #pragma GCC unroll 16
-      for (size_t m = 0; m < kRows; ++m) {
-        acc[0][m] = hn::MulAdd(hn::Set(d, rows[m][at]), b, acc[0][m]);
-        acc[1][m] = hn::MulAdd(hn::Set(d, rows[m][twin]), b, acc[1][m]);
+        for (size_t m = 0; m < kM; ++m) {
+          const V a = hn::Set(d, m < kHeld ? rows[m][at] : rows[m - kHeld][at + delta]);
+#pragma GCC unroll 16
+          for (size_t v = 0; v < kN; ++v) acc[m][v] = hn::MulAdd(a, b[v], acc[m][v]);
+        }
+        at += k_step;
+        at_b += k_stride;
       }
     }
-  }
-  const V low = hn::Set(d, t.low), high = hn::Set(d, t.high);
-#pragma GCC unroll 16
-  for (size_t m = 0; m < kRows; ++m) {
-    if (t.clamp) {
-      acc[0][m] = Clamp(acc[0][m], low, high);
-      acc[1][m] = Clamp(acc[1][m], low, high);
-    }
-    StoreColumns(d, acc[0][m], t.c + m * t.c_stride, t.last);
-    StoreColumns(d, acc[1][m], t.c + (m + kRows) * t.c_stride, t.last);
+    const Tile& end = Anew(tile);
+    FinishTile(end, acc, c);
+    c += kM * end.c_stride;
+    offset += end.advance;
   }
 }
 
@@ -218,6 +220,7 @@ using TileFunction = void (*)(const Tile&);
 
 struct TileTable {
   TileFunction run[kRows][kVectors][3];
+  TileFunction tall[kTallRows];  // one vector of packed columns
 };
 
 template <size_t kM, size_t kN>
@@ -229,14 +232,15 @@ void FillRow(TileTable* table) {
 }
 template <size_t kM>
 void Fill(TileTable* table) {
-  FillRow<kM, kVectors>(table);
+  if constexpr (kM <= kRows) FillRow<kM, kVectors>(table);
+  table->tall[kM - 1] = RunTile<kM, 1, Form::kPacked>;
   if constexpr (kM > 1) Fill<kM - 1>(table);
 }
 
 const TileTable& Tiles() {
   static const TileTable table = [] {
     TileTable t;
-    Fill<kRows>(&t);
+    Fill<kTallRows>(&t);
     return t;
   }();
   return table;
@@ -254,9 +258,10 @@ struct RowCursor {
     y = rest % left.height;
     image = left.data + static_cast<ptrdiff_t>(rest / left.height) * left.image_stride;
   }
-  // The next row where all of the next `count` are a->step apart; else null.
-  const float* Straight(size_t count) {
-    if (count > a->width - x) return nullptr;
+  // How many of the next rows are a->step apart.
+  size_t Straight() const { return a->width - x; }
+  // The next row; goes `count` rows on. REQUIRES: count <= Straight().
+  const float* Skip(size_t count) {
     const float* row = Row();
     x += count;
     Wrap();
@@ -292,9 +297,16 @@ struct Block {
 };
 
 // A tile of few rows waits for each sum's last addition, so the last two share theirs.
-size_t RowsOfTile(size_t left) {
-  if (left <= kRows) return left;
-  return left < kRows + kRows / 2 ? (left + 1) / 2 : kRows;
+size_t RowsOfTile(size_t left, size_t most) {
+  if (left <= most) return left;
+  return left < most + most / 2 ? (left + 1) / 2 : most;
+}
+
+// How many of `left` rows go into tiles of as many as the first.
+size_t RowsOfTiles(size_t left, size_t most) {
+  const size_t whole = left / most, rest = left % most;
+  if (left < most + most / 2) return RowsOfTile(left, most);
+  return (rest > 0 && rest < most / 2 ? whole - 1 : whole) * most;
 }
 
 // A single row times packed columns: kN vectors of them, kChains sums each (of every kChains-th k),
@@ -352,31 +364,26 @@ void RunVectorOf(size_t vectors, const float* a, size_t depth, const GemmRight& 
   if constexpr (kN > 1) RunVectorOf<kN - 1>(vectors, a, depth, b, c, n, last);
 }
 
-// The next kRows rows to `t`; true where as many again follow, all `delta` floats behind them.
-bool FindTwins(RowCursor* cursor, Tile* t, ptrdiff_t* delta) {
-  if (const float* row = cursor->Straight(2 * kRows)) {
-    const ptrdiff_t step = cursor->a->step;
-    for (size_t i = 0; i < kRows; ++i) t->rows[i] = row + static_cast<ptrdiff_t>(i) * step;
-    *delta = static_cast<ptrdiff_t>(kRows) * step;
-    return true;
+// The next tiles to `t`, as many as one call can take of the `left` rows; returns the rows of each.
+// More than kRows (where `tall` allows it) must be steps apart.
+size_t FindRows(RowCursor* cursor, size_t left, bool tall, Tile* t) {
+  const ptrdiff_t step = cursor->a->step;
+  const size_t straight = std::min(cursor->Straight(), left);
+  const size_t most = tall && straight > kRows ? kTallRows : kRows;
+  const size_t rows = RowsOfTile(most > kRows ? straight : left, most);
+  t->delta = static_cast<ptrdiff_t>(kRows) * step;
+  t->advance = static_cast<ptrdiff_t>(rows) * step;
+  t->tiles = 1;
+  if (straight < rows) {
+    for (size_t i = 0; i < rows; ++i) t->rows[i] = cursor->Next();
+    return rows;
   }
-  for (size_t i = 0; i < kRows; ++i) t->rows[i] = cursor->Next();
-  bool regular = true;
-  for (size_t i = 0; i < kRows; ++i) {
-    const ptrdiff_t step = cursor->Next() - t->rows[i];
-    if (i == 0) *delta = step;
-    regular = regular && step == *delta;
-  }
-  return regular;
-}
-
-void FindRows(RowCursor* cursor, size_t rows, Tile* t) {
-  if (const float* row = cursor->Straight(rows)) {
-    const ptrdiff_t step = cursor->a->step;
-    for (size_t i = 0; i < rows; ++i) t->rows[i] = row + static_cast<ptrdiff_t>(i) * step;
-    return;
-  }
-  for (size_t i = 0; i < rows; ++i) t->rows[i] = cursor->Next();
+  const size_t all = RowsOfTiles(straight, most);
+  t->tiles = std::max<size_t>(1, all / rows);
+  const float* row = cursor->Skip(t->tiles * rows);
+  for (size_t i = 0; i < std::min(rows, kRows); ++i)
+    t->rows[i] = row + static_cast<ptrdiff_t>(i) * step;
+  return rows;
 }
 
 // One block of C for one range of k: `taps` of them from first_tap, elements [r_begin, r_begin +
@@ -390,6 +397,7 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
   const size_t k_begin = first_tap * block.a->run + r_begin;
   Tile t;
   t.k_stride = b.k_stride;
+  t.panel_stride = b.panel_stride;
   t.taps = block.a->taps == nullptr ? nullptr : block.a->taps + first_tap;
   t.num_taps = taps;
   t.run = run;
@@ -417,28 +425,21 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
     }
     t.bias = block.c->bias == nullptr ? nullptr : block.c->bias + n;
     RowCursor cursor(*block.a, block.m_begin);
-    size_t rows = 0;
-    for (size_t m = block.m_begin; m < block.m_end; m += rows) {
-      if (form == Form::kPacked && vectors == 1 && block.m_end - m >= 2 * kRows) {
-        RowCursor ahead = cursor;
-        t.c = block.c->data + m * block.c->stride + n;
-        ptrdiff_t delta = 0;
-        if (FindTwins(&ahead, &t, &delta)) {
-          RunTwins(t, delta);
-          cursor = ahead;
-          rows = 2 * kRows;
-          continue;
-        }
-      }
-      rows = RowsOfTile(block.m_end - m);
-      FindRows(&cursor, rows, &t);
+    const bool tall = form == Form::kPacked && vectors == 1;
+    size_t tile = 0;
+    for (size_t m = block.m_begin; m < block.m_end;) {
+      const size_t rows = FindRows(&cursor, block.m_end - m, tall, &t);
       // The first tiles fetch a panel each of those that come next, because weights seldom are in
       // the nearer caches; never beyond the last (addresses without memory cost more than a miss).
-      const size_t panel = (n + kVectors * lanes) / kGemmPanel + (m - block.m_begin) / kRows;
-      const bool more = m < block.m_begin + panels * kRows && panel * kGemmPanel < block.n;
-      t.ahead = more ? b.data + panel * b.panel_stride + k_begin * b.k_stride : t.columns[0];
+      const size_t panel = (n + kVectors * lanes) / kGemmPanel + tile;
+      const size_t end = std::min((block.n + kGemmPanel - 1) / kGemmPanel, panel - tile + panels);
+      t.ahead_tiles = panel < end ? end - panel : 0;
+      if (t.ahead_tiles > 0) t.ahead = b.data + panel * b.panel_stride + k_begin * b.k_stride;
       t.c = block.c->data + m * block.c->stride + n;
-      tiles.run[rows - 1][vectors - 1][static_cast<size_t>(form)](t);
+      (tall ? tiles.tall[rows - 1]
+            : tiles.run[rows - 1][vectors - 1][static_cast<size_t>(form)])(t);
+      m += t.tiles * rows;
+      tile += t.tiles;
     }
   }
 }
