@@ -6,6 +6,8 @@
 #include "ops/fake_quantize.h"
 #include "ops/op.h"
 #include "ops/target.h"
+#include "quantize/decompose.h"
+#include "quantize/lowering.h"
 #include "quantize/rules.h"
 
 namespace litesmith {
@@ -14,6 +16,14 @@ namespace {
 bool HasWeights(const OpRecord& record) {
   return std::any_of(record.quant.inputs.begin(), record.quant.inputs.end(),
                      [](const InputRule& rule) { return rule.role == Role::kWeight; });
+}
+
+// How a static recipe makes it compute on integers: "yes", with TFLite's kernel; "others", by other
+// operators, on int32 or by a table; "", not at all.
+std::string IntegerForm(const OpRecord& record, bool own) {
+  if (own) return "yes";
+  const bool others = MayDecompose(record.op) || PossibleLowering(record.op) != Lowering::kNone;
+  return others ? "others" : "";
 }
 
 bool Runs(const OpRecord& record) { return record.prepare != nullptr || record.run_by_executor; }
@@ -66,12 +76,13 @@ Report OperatorSupport() {
     const bool int4 = TakesInt4Weights(*record);
     const std::vector<std::string> litert = ModesOf(*record, Target::kLitert);
     const std::vector<std::string> tflm = ModesOf(*record, Target::kTflm);
+    const std::string int8_form = IntegerForm(*record, record->quant.int8);
+    const std::string int16_form = IntegerForm(*record, record->quant.int16x8);
     const auto yes = [](bool b) { return std::string(b ? "yes" : ""); };
     table.rows.push_back({NameOf(*record), record->names.keras, record->names.tf,
                           record->names.onnx, yes(Runs(*record)), yes(float16),
-                          yes(record->quant.dynamic), yes(record->quant.int8),
-                          yes(record->quant.int16x8), yes(int4), yes(record->gradient != nullptr),
-                          Short(litert), Short(tflm)});
+                          yes(record->quant.dynamic), int8_form, int16_form, yes(int4),
+                          yes(record->gradient != nullptr), Short(litert), Short(tflm)});
     Value row;
     row.Set("operator", NameOf(*record))
         .Set("keras", record->names.keras)
@@ -82,13 +93,15 @@ Report OperatorSupport() {
         .Set("dynamic", record->quant.dynamic)
         .Set("int8", record->quant.int8)
         .Set("int16x8", record->quant.int16x8)
+        .Set("int8_by_others", int8_form == "others")
+        .Set("int16x8_by_others", int16_form == "others")
         .Set("int4", int4)
         .Set("gradient", record->gradient != nullptr)
         .Set("litert", ListOf(litert))
         .Set("tflm", ListOf(tflm));
     list.Add(std::move(row));
-    int8 += record->quant.int8;
-    int16x8 += record->quant.int16x8;
+    int8 += !int8_form.empty();
+    int16x8 += !int16_form.empty();
     gradients += record->gradient != nullptr;
   }
   std::sort(table.rows.begin(), table.rows.end());
@@ -101,8 +114,8 @@ Report OperatorSupport() {
       "int4 "
       "weights beside int8, i plain integers or booleans alone; --target litesmith takes whatever "
       "runs here. "
-      "Operators without an integer form of their own may still be quantized: 'litesmith quantize "
-      "--dry-run' shows into what.",
+      "others: quantized into other operators, on int32 or by a table, as far as its operands "
+      "allow; 'litesmith quantize --dry-run' shows into what.",
       table.rows.size(), int8, int16x8, gradients));
   report.tables.push_back(std::move(table));
   report.data.Set("operators", std::move(list));

@@ -274,9 +274,15 @@ OpRecord MakeRecord(schema::BuiltinOperator op, ForeignNames names, InferShapes 
 }  // namespace
 
 const OpRecord& FillOp() {
-  static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_FILL, {"", "Fill", "ConstantOfShape"}, FillShape,
-                 PrepareFill, FillVersion);
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_FILL, {"", "Fill", "ConstantOfShape"},
+                            FillShape, PrepareFill, FillVersion);
+    r.quant.int8 = r.quant.int16x8 = true;
+    r.quant.inputs = {{Role::kIndex, -1}, {Role::kActivation, -1}};
+    r.quant.output = OutputRule::kSameAsInput;
+    r.quant.same_as = 1;
+    return r;
+  }();
   return record;
 }
 
@@ -297,9 +303,14 @@ const OpRecord& RangeOp() {
 }
 
 const OpRecord& OneHotOp() {
-  static const OpRecord record =
-      MakeRecord(schema::BuiltinOperator_ONE_HOT, {"", "OneHot", "OneHot"}, OneHotShape,
-                 PrepareOneHot, VersionOne);
+  static const OpRecord record = [] {
+    OpRecord r = MakeRecord(schema::BuiltinOperator_ONE_HOT, {"", "OneHot", "OneHot"}, OneHotShape,
+                            PrepareOneHot, VersionOne);
+    r.quant.int8 = r.quant.int16x8 = true;
+    r.quant.inputs = {{Role::kIndex, -1}, {Role::kIndex, -1}, {Role::kActivation, -1}};
+    r.quant.inputs_like_output = true;
+    return r;
+  }();
   return record;
 }
 

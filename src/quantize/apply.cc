@@ -275,8 +275,8 @@ class Applier {
     return subgraph_.AddTensor(std::move(tensor));
   }
 
-  // ARG_MAX, ARG_MIN and CUMSUM on the integers, comparisons on a finer common scale, CAST by way
-  // of int32.
+  // ARG_MAX, ARG_MIN, CUMSUM, REVERSE_SEQUENCE and SCATTER_ND on the integers, comparisons and
+  // divisions on a finer common scale, CAST by way of int32.
   absl::Status EmitOnInt32(size_t n) {
     Node node = original_.nodes[n];
     if (node.op == schema::BuiltinOperator_CAST) {
@@ -295,10 +295,28 @@ class Applier {
     for (int32_t& t : node.inputs) {
       if (IsFloat(original_, t)) t = Get(t, Int32Form(scale));
     }
+    if (node.op == schema::BuiltinOperator_FLOOR_DIV ||
+        node.op == schema::BuiltinOperator_FLOOR_MOD) {
+      LS_RETURN_IF_ERROR(CheckDivisor(node.inputs[1]));
+    }
+    // A quotient of integers in one unit is a real number of scale 1.
+    if (node.op == schema::BuiltinOperator_FLOOR_DIV) scale = 1.0f;
     for (int32_t t : node.outputs) {
       if (IsActivation(original_, t)) SetBase(t, Int32Form(scale));
     }
     subgraph_.nodes.push_back(std::move(node));
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckDivisor(int32_t t) const {
+    const Tensor& divisor = subgraph_.tensors[static_cast<size_t>(t)];
+    for (int32_t v : divisor.data.As<int32_t>()) {
+      if (v != 0) continue;
+      return Unsupported(
+          "the divisor '{}' is too small beside what it divides to be quantized; keep "
+          "the layer in float with --keep-float",
+          Printable(divisor.label()));
+    }
     return absl::OkStatus();
   }
 

@@ -215,6 +215,13 @@ Rewrite RewriteOf(schema::BuiltinOperator op) {
       return Function<RewriteElu>;
     case schema::BuiltinOperator_PRELU:
       return Function<RewritePrelu>;
+    case schema::BuiltinOperator_ADD_N:
+      return Function<RewriteAddN>;
+    case schema::BuiltinOperator_RELU_N1_TO_1:
+    case schema::BuiltinOperator_RELU_0_TO_1:
+      return Function<RewriteClip>;
+    case schema::BuiltinOperator_LOCAL_RESPONSE_NORMALIZATION:
+      return Function<RewriteLocalResponseNormalization>;
     case schema::BuiltinOperator_L2_NORMALIZATION:
       return Function<RewriteL2Normalization>;
     case schema::BuiltinOperator_LOG_SOFTMAX:
@@ -239,5 +246,7 @@ void Decompose(Graph* graph, RecipeKind kind, const std::vector<bool>& wanted) {
   }
   subgraph.nodes = std::move(out);
 }
+
+bool MayDecompose(schema::BuiltinOperator op) { return RewriteOf(op) != nullptr; }
 
 }  // namespace litesmith

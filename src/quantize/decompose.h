@@ -9,10 +9,12 @@
 namespace litesmith {
 
 // Rewrites float nodes that this static recipe cannot quantize into nodes that it can, where both
-// compute the same function: SQUARE, SQUARED_DIFFERENCE, NEG, SUM, SPACE_TO_DEPTH, DEPTH_TO_SPACE.
-// Nodes keep their names.
+// compute the same function (MayDecompose). Nodes keep their names.
 // `wanted` says of which nodes, one entry for each of the main subgraph.
 void Decompose(Graph* graph, RecipeKind kind, const std::vector<bool>& wanted);
+
+// Whether nodes of this operator may be rewritten, if their operands allow it.
+bool MayDecompose(schema::BuiltinOperator op);
 
 }  // namespace litesmith
 

@@ -1,5 +1,6 @@
 #include "quantize/decompose_functions.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -141,6 +142,81 @@ bool RewritePrelu(Subgraph* subgraph, const Node& node, std::vector<Node>* out) 
       e.Step(kMul, "/slope", {below, node.inputs[1]}, Options(schema::MulOptionsT{}));
   const int32_t above = e.Step(schema::BuiltinOperator_RELU, "/above", {x}, {});
   e.Last(kAdd, {above, slope}, Options(schema::AddOptionsT{}));
+  return true;
+}
+
+bool RewriteAddN(Subgraph* subgraph, const Node& node, std::vector<Node>* out) {
+  const size_t count = node.inputs.size();
+  if (count < 2 || node.outputs.size() != 1 || !IsActivation(*subgraph, node.outputs[0])) {
+    return false;
+  }
+  for (int32_t t : node.inputs) {
+    if (!IsFloat(*subgraph, t)) return false;
+  }
+  Expansion e(subgraph, node, out);
+  int32_t sum = node.inputs[0];
+  for (size_t i = 1; i + 1 < count; ++i) {
+    const std::string suffix = "/sum" + std::to_string(i);
+    sum = e.Step(kAdd, suffix.c_str(), {sum, node.inputs[i]}, Options(schema::AddOptionsT{}));
+  }
+  e.Last(kAdd, {sum, node.inputs[count - 1]}, Options(schema::AddOptionsT{}));
+  return true;
+}
+
+bool RewriteClip(Subgraph* subgraph, const Node& node, std::vector<Node>* out) {
+  if (!IsUnary(*subgraph, node)) return false;
+  Expansion e(subgraph, node, out);
+  const float low = node.op == schema::BuiltinOperator_RELU_N1_TO_1 ? -1.0f : 0.0f;
+  const int32_t above =
+      e.Step(schema::BuiltinOperator_MAXIMUM, "/above", {node.inputs[0], e.Constant("/low", low)},
+             Options(schema::MaximumMinimumOptionsT{}));
+  e.Last(schema::BuiltinOperator_MINIMUM, {above, e.Constant("/one", 1.0f)},
+         Options(schema::MaximumMinimumOptionsT{}));
+  return true;
+}
+
+bool RewriteLocalResponseNormalization(Subgraph* subgraph, const Node& node,
+                                       std::vector<Node>* out) {
+  // What the matrix of the neighbourhood may take in bytes as int8, a square of the channels.
+  constexpr int32_t kMostChannels = 512;
+  if (!IsUnary(*subgraph, node) || !HasLastDimension(*subgraph, node)) return false;
+  const Shape& shape = subgraph->tensors[static_cast<size_t>(node.outputs[0])].shape;
+  const auto& options = node.GetOptions<schema::LocalResponseNormalizationOptionsT>();
+  // Otherwise the power is not a number where the sum is 0 or less.
+  const bool positive = options.bias > 0.0f && options.alpha >= 0.0f && options.radius >= 0;
+  if (shape.size() != 4 || shape[3] > kMostChannels || !positive) return false;
+  const int32_t depth = shape[3];
+  Tensor band, bias;
+  const std::string name = subgraph->tensors[static_cast<size_t>(node.outputs[0])].name;
+  band.name = name + "/neighbours";
+  band.shape = {depth, 1, 1, depth};
+  std::vector<float> weights(static_cast<size_t>(depth) * static_cast<size_t>(depth), 0.0f);
+  for (int64_t c = 0; c < depth; ++c) {
+    const int64_t first = std::max<int64_t>(0, c - options.radius);
+    // One channel fewer behind than before, as LiteRT sums.
+    const int64_t end = std::min<int64_t>(depth, c + options.radius);
+    for (int64_t k = first; k < end; ++k) {
+      weights[static_cast<size_t>(c * depth + k)] = options.alpha;
+    }
+  }
+  band.data = Blob::Of(weights);
+  bias.name = name + "/bias";
+  bias.shape = {depth};
+  bias.data = Blob::Of(std::vector<float>(static_cast<size_t>(depth), options.bias));
+  Expansion e(subgraph, node, out);
+  const int32_t x = node.inputs[0];
+  const int32_t square = e.Step(kMul, "/square", {x, x}, Options(schema::MulOptionsT{}));
+  schema::Conv2DOptionsT conv;
+  conv.padding = schema::Padding_VALID;
+  conv.stride_w = conv.stride_h = 1;
+  const int32_t w = subgraph->AddTensor(std::move(band));
+  const int32_t b = subgraph->AddTensor(std::move(bias));
+  const int32_t sum =
+      e.Step(schema::BuiltinOperator_CONV_2D, "/sum", {square, w, b}, Options(conv));
+  const int32_t factor =
+      e.Step(schema::BuiltinOperator_POW, "/power", {sum, e.Constant("/exponent", -options.beta)},
+             Options(schema::PowOptionsT{}));
+  e.Last(kMul, {x, factor}, Options(schema::MulOptionsT{}));
   return true;
 }
 

@@ -10,23 +10,12 @@
 namespace litesmith {
 namespace {
 
-// Functions of one real number that TFLite computes in float only.
-bool IsTabulated(const Subgraph& subgraph, const Node& node) {
-  switch (node.op) {
-    case schema::BuiltinOperator_CEIL:
-    case schema::BuiltinOperator_COS:
-    case schema::BuiltinOperator_FLOOR:
-    case schema::BuiltinOperator_ROUND:
-    case schema::BuiltinOperator_SIGN:
-    case schema::BuiltinOperator_SIN:
-      return node.inputs.size() == 1 && IsActivation(subgraph, node.inputs[0]);
-    case schema::BuiltinOperator_POW:
-      return node.inputs.size() == 2 && IsActivation(subgraph, node.inputs[0]) &&
-             IsFloatConstant(subgraph, node.inputs[1]) &&
-             subgraph.tensors[static_cast<size_t>(node.inputs[1])].data.As<float>().size() == 1;
-    default:
-      return false;
-  }
+// A function of one real number: of POW, with a constant exponent.
+bool IsFunctionOfOne(const Subgraph& subgraph, const Node& node) {
+  if (!IsActivation(subgraph, node.input(0))) return false;
+  if (node.op != schema::BuiltinOperator_POW) return node.inputs.size() == 1;
+  return node.inputs.size() == 2 && IsFloatConstant(subgraph, node.inputs[1]) &&
+         subgraph.tensors[static_cast<size_t>(node.inputs[1])].data.As<float>().size() == 1;
 }
 
 bool CastsThroughInt32(const Subgraph& subgraph, const Node& node) {
@@ -43,29 +32,65 @@ bool CastsThroughInt32(const Subgraph& subgraph, const Node& node) {
           in == schema::TensorType_INT16);
 }
 
-bool IsFloatComputation(const Subgraph& subgraph, const Node& node) {
-  return node.input(0) >= 0 && IsFloat(subgraph, node.input(0));
+// By a constant without zeros: a divisor that is computed may be quantized to 0, where TFLite's
+// kernels fail.
+bool IsDivisionByConstant(const Subgraph& subgraph, const Node& node) {
+  if (node.inputs.size() != 2 || !IsActivation(subgraph, node.inputs[0]) ||
+      !IsFloatConstant(subgraph, node.inputs[1])) {
+    return false;
+  }
+  const auto values = subgraph.tensors[static_cast<size_t>(node.inputs[1])].data.As<float>();
+  return std::none_of(values.begin(), values.end(), [](float v) { return v == 0.0f; });
 }
 
 }  // namespace
 
-Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind) {
-  if (kind != RecipeKind::kInt8 && kind != RecipeKind::kInt16x8) return Lowering::kNone;
-  if (IsTabulated(subgraph, node)) return Lowering::kTable;
-  switch (node.op) {
+Lowering PossibleLowering(schema::BuiltinOperator op) {
+  switch (op) {
+    case schema::BuiltinOperator_CEIL:
+    case schema::BuiltinOperator_COS:
+    case schema::BuiltinOperator_FLOOR:
+    case schema::BuiltinOperator_POW:
+    case schema::BuiltinOperator_ROUND:
+    case schema::BuiltinOperator_SIGN:
+    case schema::BuiltinOperator_SIN:
+      return Lowering::kTable;
     case schema::BuiltinOperator_ARG_MAX:
     case schema::BuiltinOperator_ARG_MIN:
+    case schema::BuiltinOperator_CAST:
     case schema::BuiltinOperator_CUMSUM:
+    case schema::BuiltinOperator_FLOOR_DIV:
+    case schema::BuiltinOperator_FLOOR_MOD:
     case schema::BuiltinOperator_GREATER:
     case schema::BuiltinOperator_GREATER_EQUAL:
     case schema::BuiltinOperator_LESS:
     case schema::BuiltinOperator_LESS_EQUAL:
-      return IsFloatComputation(subgraph, node) ? Lowering::kInt32 : Lowering::kNone;
-    case schema::BuiltinOperator_CAST:
-      return CastsThroughInt32(subgraph, node) ? Lowering::kInt32 : Lowering::kNone;
+    case schema::BuiltinOperator_REVERSE_SEQUENCE:
+    case schema::BuiltinOperator_SCATTER_ND:
+      return Lowering::kInt32;
     default:
       return Lowering::kNone;
   }
+}
+
+Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind) {
+  if (kind != RecipeKind::kInt8 && kind != RecipeKind::kInt16x8) return Lowering::kNone;
+  const Lowering lowering = PossibleLowering(node.op);
+  const auto applies = [&] {
+    switch (node.op) {
+      case schema::BuiltinOperator_CAST:
+        return CastsThroughInt32(subgraph, node);
+      case schema::BuiltinOperator_FLOOR_DIV:
+      case schema::BuiltinOperator_FLOOR_MOD:
+        return IsDivisionByConstant(subgraph, node);
+      case schema::BuiltinOperator_SCATTER_ND:
+        return IsActivation(subgraph, node.input(1));
+      default:
+        return lowering == Lowering::kTable ? IsFunctionOfOne(subgraph, node)
+                                            : IsFloat(subgraph, node.input(0));
+    }
+  };
+  return applies() ? lowering : Lowering::kNone;
 }
 
 const char* LoweringReason(Lowering lowering) {

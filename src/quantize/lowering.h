@@ -13,6 +13,9 @@ namespace litesmith {
 // The detour of a node that the recipe's kernels do not cover; kNone: there is none.
 Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind);
 
+// The detour that nodes of this operator may take, if their operands allow it.
+Lowering PossibleLowering(schema::BuiltinOperator op);
+
 // What the plan says of it.
 const char* LoweringReason(Lowering lowering);
 

@@ -38,6 +38,11 @@ inline bool Supports(const QuantRule& rule, RecipeKind kind) {
   return false;
 }
 
+// The operator's own integers beside a quantized result: the indices of TOPK_V2.
+inline bool IsIndexOutput(const Node& node, size_t i) {
+  return node.op == schema::BuiltinOperator_TOPK_V2 && i == 1;
+}
+
 // Beside int8 activations, TFLite's kernel reads int4 weights too.
 inline bool TakesInt4Weights(const OpRecord& op) {
   return op.op == schema::BuiltinOperator_CONV_2D ||

@@ -116,8 +116,9 @@ class StaticPlanner {
       const std::string obstacle = InputObstacle(op->quant.input(i), i, node.inputs[i], node);
       if (!obstacle.empty()) return obstacle;
     }
-    for (int32_t t : node.outputs) {
-      if (t < 0 || op->quant.output == OutputRule::kIndex) continue;
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      const int32_t t = node.outputs[i];
+      if (t < 0 || op->quant.output == OutputRule::kIndex || IsIndexOutput(node, i)) continue;
       const Tensor& out = subgraph_.tensors[static_cast<size_t>(t)];
       if (out.type != schema::TensorType_FLOAT32) {
         return fmt::format("its output '{}' is {}", Label(t), TypeName(out.type));

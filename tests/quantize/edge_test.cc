@@ -517,23 +517,23 @@ TEST(AllowFloat, ListsEveryNodeThatCannotBeQuantized) {
 }
 
 TEST(AllowFloat, GoesBackToIntegersAfterAFloatNode) {
-  // FLOOR_MOD has no 16x8 kernel; what follows it has.
+  // FLOOR_MOD by what is computed stays float; what follows it need not.
   GraphBuilder b;
   const int32_t x = b.Input("x", {1, 4});
   const int32_t a = b.Op(kAdd, "a", {x, x}, {1, 4});
-  const int32_t c = b.Op(schema::BuiltinOperator_FLOOR_MOD, "c",
-                         {a, b.Floats("three", {1, 4}, {3, 3, 3, 3})}, {1, 4});
+  const int32_t d = b.Op(kAdd, "d", {x, b.Floats("four", {1, 4}, {4, 4, 4, 4})}, {1, 4});
+  const int32_t c = b.Op(schema::BuiltinOperator_FLOOR_MOD, "c", {a, d}, {1, 4});
   b.Output(b.Op(kMul, "y", {c, a}, {1, 4}));
   MemoryDataset data = Between({1, 4}, -1, 1);
   QuantizeOptions options = For("int16x8");
   options.allow_float = true;
   ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, options, Context{}));
   ASSERT_OK(Verify(out));
-  EXPECT_EQ(Operators(out), (std::vector<BuiltinOperator>{kQuantize, kAdd, kDequantize,
-                                                          schema::BuiltinOperator_FLOOR_MOD,
-                                                          kQuantize, kMul, kDequantize}));
+  EXPECT_EQ(Operators(out), (std::vector<BuiltinOperator>{
+                                kQuantize, kAdd, kAdd, kDequantize, kDequantize,
+                                schema::BuiltinOperator_FLOOR_MOD, kQuantize, kMul, kDequantize}));
   const std::vector<float> y = RunOn(out, {-1, -0.4f, 0.7f, 1});
-  EXPECT_NEAR(y[1], -1.76f, 1e-3f);
+  EXPECT_NEAR(y[1], -2.24f, 1e-3f);
   EXPECT_NEAR(y[3], 4.0f, 1e-2f);
 }
 

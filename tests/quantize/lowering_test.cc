@@ -115,6 +115,56 @@ int32_t Compare(GraphBuilder* b, int32_t x) {
   return b->Op(schema::BuiltinOperator_CAST, "y", {mask}, kShape);
 }
 
+int32_t AddN(GraphBuilder* b, int32_t x) {
+  const int32_t half =
+      b->Op(schema::BuiltinOperator_MUL, "half", {x, b->Floats("factor", {}, {-0.4f})}, kShape);
+  const int32_t ramp = b->Ramp("ramp", kShape, -0.3f, 0.002f);
+  return b->Op(schema::BuiltinOperator_ADD_N, "y", {x, half, ramp, x}, kShape);
+}
+int32_t LocalResponse(GraphBuilder* b, int32_t x) {
+  const int32_t picture = b->Op(schema::BuiltinOperator_RESHAPE, "picture",
+                                {x, b->Ints("shape", {4}, {1, 3, 4, 20})}, {1, 3, 4, 20});
+  schema::LocalResponseNormalizationOptionsT options;
+  options.radius = 2;
+  options.bias = 1.5f;
+  options.alpha = 0.4f;
+  options.beta = 0.75f;
+  return b->Op(schema::BuiltinOperator_LOCAL_RESPONSE_NORMALIZATION, "y", {picture}, {1, 3, 4, 20},
+               Options(options));
+}
+template <BuiltinOperator op>
+int32_t ByConstant(GraphBuilder* b, int32_t x) {
+  return b->Op(op, "y", {x, b->Floats("divisor", {}, {-1.75f})}, kShape);
+}
+int32_t ReverseSequence(GraphBuilder* b, int32_t x) {
+  schema::ReverseSequenceOptionsT options;
+  options.seq_dim = 2;
+  options.batch_dim = 0;
+  return b->Op(schema::BuiltinOperator_REVERSE_SEQUENCE, "y", {x, b->Ints("lengths", {1}, {13})},
+               kShape, Options(options));
+}
+int32_t ScatterNd(GraphBuilder* b, int32_t x) {
+  return b->Op(schema::BuiltinOperator_SCATTER_ND, "y",
+               {b->Ints("at", {1, 1}, {2}), x, b->Ints("shape", {3}, {4, 12, 20})}, {4, 12, 20});
+}
+int32_t TopK(GraphBuilder* b, int32_t x) {
+  const int32_t values =
+      b->Op(schema::BuiltinOperator_TOPK_V2, "y", {x, b->Ints("k", {}, {5})}, {1, 12, 5});
+  b->graph().main().nodes.back().outputs.push_back(
+      b->Value("indices", {1, 12, 5}, schema::TensorType_INT32));
+  return values;
+}
+int32_t OneHot(GraphBuilder* b, int32_t x) {
+  const int32_t most = ArgMax(b, x);
+  schema::OneHotOptionsT options;
+  options.axis = -1;
+  const int32_t hot = b->Op(schema::BuiltinOperator_ONE_HOT, "hot",
+                            {most, b->Ints("depth", {}, {12}), b->Floats("on", {}, {2.5f}),
+                             b->Floats("off", {}, {-0.5f})},
+                            {1, 20, 12}, Options(options));
+  return b->Op(schema::BuiltinOperator_ABS, "y2", {hot}, {1, 20, 12});
+}
+
 class Lowered : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Lowered, ComputesOnIntegersNearFloat) {
@@ -160,6 +210,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Round", 40, Unary<schema::BuiltinOperator_ROUND>, 50, 20},
         Case{"Pow", 2, Power, 70, 25}, Case{"Cumsum", 2, Cumsum, 70, 25},
         Case{"CastToIntAndBack", 50, CastToIntAndBack, 50, 15}, Case{"ArgMax", 3, ArgMax, 200, 0},
+        Case{"AddN", 3, AddN, 70, 25},
+        Case{"ReluN1To1", 3, Unary<schema::BuiltinOperator_RELU_N1_TO_1>, 70, 0},
+        Case{"Relu0To1", 3, Unary<schema::BuiltinOperator_RELU_0_TO_1>, 70, 0},
+        Case{"LocalResponse", 2, LocalResponse, 60, 25},
+        Case{"FloorDiv", 40, ByConstant<schema::BuiltinOperator_FLOOR_DIV>, 50, 20},
+        Case{"FloorMod", 2, ByConstant<schema::BuiltinOperator_FLOOR_MOD>, 40, 10},
+        Case{"ReverseSequence", 2, ReverseSequence, 70, 30}, Case{"ScatterNd", 2, ScatterNd, 70, 30},
+        Case{"TopK", 2, TopK, 70, 30}, Case{"OneHot", 3, OneHot, 60, 30},
         Case{"Less", 3, Compare<schema::BuiltinOperator_LESS>, 60, 0},
         Case{"LessEqual", 3, Compare<schema::BuiltinOperator_LESS_EQUAL>, 60, 0},
         Case{"Greater", 3, Compare<schema::BuiltinOperator_GREATER>, 60, 0},
