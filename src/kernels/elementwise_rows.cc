@@ -27,6 +27,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <size_t kLanes, typename T, typename Out, typename Step>
 HWY_INLINE void ForVectors(const T* a, const T* b, const RowSteps& steps, Out* out,
                            const Step& step) {
+  if (steps.count == 0) return;  // operands may be null
   T fixed_a[kLanes], fixed_b[kLanes];
   if (!steps.a_moves) std::fill_n(fixed_a, kLanes, *a);
   if (!steps.b_moves) std::fill_n(fixed_b, kLanes, *b);

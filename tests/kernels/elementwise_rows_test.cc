@@ -212,6 +212,18 @@ TEST(QuantizeRow, IsTheReferences) {
   }
 }
 
+// Tensors without elements have no memory; found by fuzzing, under UndefinedBehaviorSanitizer.
+TEST(Rows, MayBeEmpty) {
+  ForEachTarget(ElementwiseRowTargets(), [&](const char*) {
+    for (const RowSteps& steps : {RowSteps{true, true, 0}, RowSteps{true, false, 0}}) {
+      FloatRow(RowOp::kAdd, nullptr, nullptr, steps, 0.0f, 1.0f, nullptr);
+    }
+    QuantizeRow<int8_t>(nullptr, 0, 0.5f, 0, nullptr);
+    DequantizeRow<int8_t>(nullptr, 0, 0.5f, 0, nullptr);
+  });
+  SUCCEED() << "nothing was read";
+}
+
 template <typename T>
 void CheckPools(const reference::ConvGeometry& g, int32_t low, int32_t high) {
   const auto input = Values<T>(testing::InputSize(g), 3);

@@ -7,6 +7,7 @@ Environment: LITESMITH_PROGRAM, the command under test.
 """
 
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -179,6 +180,32 @@ def run_litert(model, inputs, reference=True, steps=1):
   return runs[0] if steps == 1 else runs
 
 
+def run_litert_apart(model, inputs, reference=True):
+  """run_litert in a process of its own: where LiteRT's reference kernels abort (int8 SOFTMAX over some
+  thousand nearly equal classes), that is a refusal."""
+  receiver, sender = multiprocessing.Pipe(duplex=False)
+
+  def work():
+    try:
+      sender.send(run_litert(model, inputs, reference))
+    except PeerRefuses as refusal:
+      sender.send(refusal)
+
+  process = multiprocessing.get_context('fork').Process(target=work)
+  process.start()
+  sender.close()
+  try:
+    outputs = receiver.recv()
+  except EOFError:
+    outputs = None
+  process.join()
+  if outputs is None:
+    raise PeerRefuses(f'LiteRT ended with code {process.exitcode}')
+  if isinstance(outputs, PeerRefuses):
+    raise outputs
+  return outputs
+
+
 def run_litesmith(model, inputs, folder, kernels='reference', arithmetic='litert'):
   program = os.environ['LITESMITH_PROGRAM']
   path = os.path.join(folder, 'model.tflite')
@@ -226,11 +253,12 @@ class Peer:
     self.refused = {}
 
   def check(self, label, model, inputs, kernels=('reference', 'best'), float_best=1e-4,
-            reference=True, arithmetic='litert', relative=1e-5, absolute=1e-6):
-    """Runs both and compares. With 'best' floats may differ by float_best of the largest value."""
+            reference=True, arithmetic='litert', relative=1e-5, absolute=1e-6, apart=False):
+    """Runs both and compares. With 'best' floats may differ by float_best of the largest value. `apart`:
+    LiteRT in a process of its own."""
     kind = label.split()[0]
     try:
-      theirs = run_litert(model, inputs, reference)
+      theirs = (run_litert_apart if apart else run_litert)(model, inputs, reference)
     except PeerRefuses as refusal:
       self.refused.setdefault(kind, str(refusal))
       return None

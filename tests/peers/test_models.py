@@ -61,7 +61,7 @@ def main():
       rng = np.random.default_rng(17)
       for n in range(1 if os.path.getsize(path) > LARGE else max(1, count // 4)):
         peer.check(f'{name} input {n}', model, [sample(rng, d, images) for d in details],
-                   float_best=10 ** -2.5 if name.endswith(DYNAMIC) else 1e-4)
+                   float_best=10 ** -2.5 if name.endswith(DYNAMIC) else 1e-4, apart=True)
   peer.finish(least=60 if count >= 16 else 1)
 
 
