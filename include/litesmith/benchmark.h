@@ -10,6 +10,7 @@
 #include "litesmith/context.h"
 #include "litesmith/dataset.h"
 #include "litesmith/kernels.h"
+#include "litesmith/litert.h"
 #include "litesmith/model.h"
 #include "litesmith/report.h"
 
@@ -30,6 +31,8 @@ struct BenchmarkRequest {
   bool profile = false;   // BenchmarkFiles: also where the time and the memory go
   std::vector<int> cpus;  // BenchmarkFiles: run on these only; empty: on any
   DataSource data;        // path empty: no accuracy
+  // BenchmarkFiles: also time the same .tflite files in LiteRT, in turns with ours.
+  std::optional<LitertOptions> litert;
 };
 
 // Times single inferences (batch 1) on random inputs from a fixed seed.
@@ -73,6 +76,18 @@ struct ModelProfile {
   std::vector<NodeProfile> nodes;
 };
 
+// The same model, inputs and threads in LiteRT.
+struct LitertComparison {
+  std::string runtime;      // "LiteRT 2.3.0"
+  double prepare_ms = 0;    // reading, delegating, packing
+  double first_run_ms = 0;  // the steady state is the latency
+  Latency latency;
+  // Outputs of the first run: how many values, how many differ from ours, and the greatest
+  // difference in real values.
+  int64_t values = 0, different = 0;
+  double greatest_difference = 0;
+};
+
 // One line of a benchmark.
 struct BenchmarkRow {
   std::string name;  // the file's stem
@@ -81,11 +96,13 @@ struct BenchmarkRow {
   bool is_baseline = false;  // the float model that the others are compared with
   Latency latency;
   std::optional<ModelProfile> profile;
+  std::optional<LitertComparison> litert;
 };
 
 // The table and the JSON form {"timestamp", "system_info", "baseline_accuracy", "models": {stem:
 // {…}}}. Where a model loses more than a point of accuracy against the baseline, the notes say what
-// to try. A row's profile adds a table of its nodes, and "profile" in the JSON form.
+// to try. A row's profile adds a table of its nodes, and "profile" in the JSON form; LiteRT's times
+// add a table and "litert".
 Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& system);
 
 // Times (and with data evaluates) model files.

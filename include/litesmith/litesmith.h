@@ -16,13 +16,14 @@
 #include "litesmith/files.h"
 #include "litesmith/inspect.h"
 #include "litesmith/kernels.h"
+#include "litesmith/litert.h"
 #include "litesmith/model.h"
 #include "litesmith/operators.h"
 #include "litesmith/quantize.h"
 #include "litesmith/report.h"
 #include "litesmith/run.h"
-#include "litesmith/train.h"
 #include "litesmith/summary.h"
+#include "litesmith/train.h"
 #include "litesmith/version.h"
 
 #endif  // LITESMITH_LITESMITH_H_

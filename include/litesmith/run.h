@@ -2,6 +2,7 @@
 #define LITESMITH_RUN_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "litesmith/context.h"
 #include "litesmith/dataset.h"
 #include "litesmith/kernels.h"
+#include "litesmith/litert.h"
 #include "litesmith/model.h"
 
 namespace litesmith {
@@ -22,6 +24,10 @@ struct RunRequest {
   // Float arrays for quantized inputs are converted, as the QUANTIZE operator would. Otherwise they
   // are an error.
   bool quantize_input = false;
+
+  // Compute with LiteRT instead; the model must be a .tflite file. `kernels` and `arithmetic` have
+  // no effect then.
+  std::optional<LitertOptions> litert;
 };
 
 // A model made ready to run. One thread at a time; make one Session per thread. Memory is planned

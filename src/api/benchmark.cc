@@ -54,8 +54,10 @@ std::vector<std::string> Advice(const std::vector<BenchmarkRow>& rows,
   return out;
 }
 
+// `litert` null: ours alone.
 absl::StatusOr<Latency> Measure(const Model& model, const BenchmarkRequest& request,
-                                const Context& context, ModelProfile* profile) {
+                                const Context& context, ModelProfile* profile,
+                                LitertComparison* litert) {
   LS_ASSIGN_OR_RETURN(auto graph, ModelAccess::GraphOf(model));
   if (request.kernels == KernelMode::kBest) {
     LS_ASSIGN_OR_RETURN(graph, FuseForRunning(std::move(graph)));
@@ -66,8 +68,16 @@ absl::StatusOr<Latency> Measure(const Model& model, const BenchmarkRequest& requ
   }
   const BenchmarkOptions options{request.num_runs, request.warmup_runs, request.num_threads,
                                  request.kernels, request.min_seconds};
-  LS_ASSIGN_OR_RETURN_IN(const Latency latency, MeasureLatency(graph, options, context, profile),
-                         model.path());
+  if (litert == nullptr) {
+    LS_ASSIGN_OR_RETURN_IN(const Latency latency, MeasureLatency(graph, options, context, profile),
+                           model.path());
+    return latency;
+  }
+  LS_RETURN_IF_ERROR(RequireTflite(model));
+  LS_ASSIGN_OR_RETURN_IN(
+      const Latency latency,
+      MeasureBesideLitert(graph, model.path(), *request.litert, options, context, litert, profile),
+      model.path());
   return latency;
 }
 
@@ -75,7 +85,7 @@ absl::StatusOr<Latency> Measure(const Model& model, const BenchmarkRequest& requ
 
 absl::StatusOr<Latency> MeasureLatency(const Model& model, const BenchmarkRequest& request,
                                        const Context& context) {
-  return Measure(model, request, context, nullptr);
+  return Measure(model, request, context, nullptr, nullptr);
 }
 
 Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& system) {
@@ -105,6 +115,7 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
         .Set("size_kb", kilobytes)
         .Set("latency_ms", LatencyValue(row.latency))
         .Set("fps", row.latency.avg > 0 ? Value(1000.0 / row.latency.avg) : Value());
+    if (row.litert) entry.Set("litert", LitertValue(row));
     if (row.profile) entry.Set("profile", ProfileValue(*row.profile));
     models.Set(row.name, std::move(entry));
   }
@@ -113,6 +124,7 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
       .Set("baseline_accuracy", baseline != nullptr ? Value(baseline->accuracy) : Value())
       .Set("models", std::move(models));
   report.tables.push_back(std::move(table));
+  AddLitertTable(rows, &report);
   for (const BenchmarkRow& row : rows) {
     if (row.profile) AddProfileTables(row.name, *row.profile, &report);
   }
@@ -124,6 +136,7 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
 absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
                                       const BenchmarkRequest& request, const Context& context) {
   LS_ASSIGN_OR_RETURN(const std::vector<std::string> paths, FindModels(models));
+  if (request.litert) LS_RETURN_IF_ERROR(CheckLitert(*request.litert));
   LS_ASSIGN_OR_RETURN(const auto affinity, CpuAffinity::Set(request.cpus));
   const SystemInfo system = ReadSystemInfo();
   std::vector<BenchmarkRow> rows;
@@ -140,7 +153,9 @@ absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
     row.is_baseline = IsFloatModel(*state.graph);
     if (request.profile) row.profile.emplace();
     ModelProfile* profile = row.profile ? &*row.profile : nullptr;
-    LS_ASSIGN_OR_RETURN(row.latency, Measure(model, request, context, profile));
+    if (request.litert) row.litert.emplace();
+    LitertComparison* litert = row.litert ? &*row.litert : nullptr;
+    LS_ASSIGN_OR_RETURN(row.latency, Measure(model, request, context, profile, litert));
     if (profile != nullptr) {
       profile->rss_growth_bytes = ResidentBytes() - resident;
       profile->peak_rss_bytes = PeakResidentBytes();

@@ -98,6 +98,53 @@ std::string SystemLine(const SystemInfo& system) {
   return Printable(out);
 }
 
+namespace {
+
+// Above 1: litesmith is ahead.
+double Ratio(const BenchmarkRow& row) {
+  return row.latency.median > 0 ? row.litert->latency.median / row.latency.median : 0;
+}
+
+}  // namespace
+
+Value LitertValue(const BenchmarkRow& row) {
+  const LitertComparison& litert = *row.litert;
+  Value out;
+  out.Set("runtime", litert.runtime)
+      .Set("prepare_ms", litert.prepare_ms)
+      .Set("first_run_ms", litert.first_run_ms)
+      .Set("latency_ms", LatencyValue(litert.latency))
+      .Set("ratio", Ratio(row))
+      .Set("values", litert.values)
+      .Set("different", litert.different)
+      .Set("greatest_difference", litert.greatest_difference);
+  return out;
+}
+
+void AddLitertTable(const std::vector<BenchmarkRow>& rows, Report* report) {
+  TableView table{"",
+                  {{"model"},
+                   {"litesmith ms", true},
+                   {"LiteRT ms", true},
+                   {"ratio", true},
+                   {"outputs that differ", true},
+                   {"by at most", true}},
+                  {}};
+  for (const BenchmarkRow& row : rows) {
+    if (!row.litert) continue;
+    table.title = fmt::format(
+        "beside {} (medians of runs in turns; ratio above 1: litesmith is "
+        "ahead)",
+        row.litert->runtime);
+    table.rows.push_back({Printable(row.name), fmt::format("{:.4f}", row.latency.median),
+                          fmt::format("{:.4f}", row.litert->latency.median),
+                          fmt::format("{:.2f}", Ratio(row)),
+                          fmt::format("{} of {}", row.litert->different, row.litert->values),
+                          fmt::format("{:.3g}", row.litert->greatest_difference)});
+  }
+  if (!table.rows.empty()) report->tables.push_back(std::move(table));
+}
+
 Value ProfileValue(const ModelProfile& profile) {
   Value nodes = Value::List{};
   for (const NodeProfile& node : profile.nodes) {

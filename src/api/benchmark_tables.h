@@ -2,6 +2,7 @@
 #define LITESMITH_API_BENCHMARK_TABLES_H_
 
 #include <string>
+#include <vector>
 
 #include "litesmith/benchmark.h"
 
@@ -11,6 +12,11 @@ namespace litesmith {
 Value SystemValue(const SystemInfo& system);
 Value LatencyValue(const Latency& latency);
 std::string SystemLine(const SystemInfo& system);
+
+// The times beside LiteRT as JSON, and of all rows that have them as a table in `report`.
+// REQUIRES: row.litert.
+Value LitertValue(const BenchmarkRow& row);
+void AddLitertTable(const std::vector<BenchmarkRow>& rows, Report* report);
 
 // A profile as JSON, and as tables in `report`: operators by their share, and each node.
 Value ProfileValue(const ModelProfile& profile);

@@ -95,6 +95,13 @@ Model ModelAccess::Make(Graph graph, const Model* origin) {
   return Make(std::move(state));
 }
 
+absl::Status RequireTflite(const Model& model) {
+  const ModelState* state = ModelAccess::State(model);
+  if (state != nullptr && state->is_tflite && !state->path.empty()) return absl::OkStatus();
+  return Invalid("{}: LiteRT runs .tflite files; make one first: litesmith convert",
+                 Printable(model.path()));
+}
+
 absl::StatusOr<std::shared_ptr<const Graph>> ModelAccess::GraphOf(const Model& model) {
   if (model.state_ == nullptr) return EmptyModel();
   return model.state_->graph;

@@ -8,6 +8,7 @@
 #include "data/npy.h"
 #include "data/open.h"
 #include "evaluate/evaluate.h"
+#include "evaluate/litert_model.h"
 #include "litesmith/files.h"
 #include "passes/passes.h"
 #include "runtime/executor.h"
@@ -124,8 +125,8 @@ absl::StatusOr<Shape> RunShape(const Graph& graph, size_t i, const Array& array)
   return Shape(given.begin(), given.end());
 }
 
-absl::StatusOr<NamedArray> TakeOutput(const Executor& executor, size_t o) {
-  const Graph& graph = executor.graph();
+absl::StatusOr<NamedArray> TakeOutput(const Graph& graph, size_t o, const Shape& shape,
+                                      std::span<const std::byte> bytes) {
   const Tensor& tensor = graph.main().tensors[static_cast<size_t>(graph.main().outputs[o])];
   NamedArray out;
   out.name = OutputName(graph, o);
@@ -134,9 +135,7 @@ absl::StatusOr<NamedArray> TakeOutput(const Executor& executor, size_t o) {
     return Unsupported("output '{}' is {}, which cannot be stored as an array", Printable(out.name),
                        TypeName(tensor.type));
   }
-  const Shape& shape = executor.output_shape(o);
   out.array.shape.assign(shape.begin(), shape.end());
-  const auto bytes = executor.output(o);
   out.array.bytes.assign(bytes.begin(), bytes.end());
   return out;
 }
@@ -175,9 +174,12 @@ struct Session::State {
   RunRequest request;
   Context context;
   std::unique_ptr<Executor> executor;
-  std::vector<Shape> shapes;
+  std::unique_ptr<LitertModel> litert;  // where LiteRT is asked for; the executor tells it shapes
+  std::vector<Shape> shapes;            // for which they were made
 
   absl::StatusOr<std::vector<NamedArray>> Run(const std::vector<NamedArray>& inputs);
+  absl::Status Prepare(std::vector<Shape> wanted);
+  absl::Status Compute();
 };
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -188,7 +190,10 @@ Session::~Session() = default;
 absl::StatusOr<Session> Session::Create(const Model& model, const RunRequest& request,
                                         const Context& context) {
   LS_ASSIGN_OR_RETURN(auto graph, ModelAccess::GraphOf(model));
-  if (request.kernels == KernelMode::kBest) {
+  if (request.litert) {
+    LS_RETURN_IF_ERROR(CheckLitert(*request.litert));
+    LS_RETURN_IF_ERROR(RequireTflite(model));
+  } else if (request.kernels == KernelMode::kBest) {
     LS_ASSIGN_OR_RETURN(graph, FuseForRunning(std::move(graph)));
   }
   auto state = std::make_unique<State>();
@@ -207,27 +212,45 @@ absl::StatusOr<std::vector<NamedArray>> Session::State::Run(const std::vector<Na
     LS_ASSIGN_OR_RETURN(Shape shape, RunShape(*graph, i, arrays[i]->array));
     wanted.push_back(std::move(shape));
   }
-  if (executor == nullptr || wanted != shapes) {
-    ExecutorOptions options;
-    options.kernels = request.kernels;
-    options.arithmetic = request.arithmetic;
-    options.num_threads = context.Threads();
-    options.input_shapes = wanted;
-    options.memory_budget = context.memory_budget;
-    LS_ASSIGN_OR_RETURN(executor, Executor::Create(graph, options));
-    shapes = std::move(wanted);
-  }
+  LS_RETURN_IF_ERROR(Prepare(std::move(wanted)));
   for (size_t i = 0; i < arrays.size(); ++i) {
-    LS_RETURN_IF_ERROR(StoreInput(arrays[i]->array, InputTensor(*graph, i), executor->input(i)));
+    LS_RETURN_IF_ERROR(StoreInput(arrays[i]->array, InputTensor(*graph, i),
+                                  litert != nullptr ? litert->input(i) : executor->input(i)));
   }
-  executor->ResetVariables();
-  LS_RETURN_IF_ERROR(executor->Run(&context));
+  LS_RETURN_IF_ERROR(Compute());
   std::vector<NamedArray> out;
-  for (size_t o = 0; o < executor->num_outputs(); ++o) {
-    LS_ASSIGN_OR_RETURN(NamedArray array, TakeOutput(*executor, o));
+  for (size_t o = 0; o < graph->main().outputs.size(); ++o) {
+    LS_ASSIGN_OR_RETURN(
+        NamedArray array,
+        litert != nullptr ? TakeOutput(*graph, o, litert->output_shape(o), litert->output(o))
+                          : TakeOutput(*graph, o, executor->output_shape(o), executor->output(o)));
     out.push_back(std::move(array));
   }
   return out;
+}
+
+absl::Status Session::State::Prepare(std::vector<Shape> wanted) {
+  if (executor != nullptr && wanted == shapes) return absl::OkStatus();
+  ExecutorOptions options;
+  options.kernels = request.kernels;
+  options.arithmetic = request.arithmetic;
+  options.num_threads = context.Threads();
+  options.input_shapes = wanted;
+  options.memory_budget = context.memory_budget;
+  LS_ASSIGN_OR_RETURN(executor, Executor::Create(graph, options));
+  if (request.litert) {
+    LitertModel::Request here{.litert = *request.litert, .num_threads = context.Threads()};
+    SetRequestShapes(*executor, &here);
+    LS_ASSIGN_OR_RETURN(litert, LitertModel::Create(path, *graph, here));
+  }
+  shapes = std::move(wanted);
+  return absl::OkStatus();
+}
+
+absl::Status Session::State::Compute() {
+  if (litert != nullptr) return litert->Run();
+  executor->ResetVariables();
+  return executor->Run(&context);
 }
 
 absl::StatusOr<std::vector<NamedArray>> Session::Run(const std::vector<NamedArray>& inputs) {

@@ -34,6 +34,9 @@ struct ModelAccess {
   static absl::StatusOr<std::shared_ptr<const Graph>> GraphOf(const Model& model);
 };
 
+// An error for a model that was not read from a .tflite file: LiteRT reads no others.
+absl::Status RequireTflite(const Model& model);
+
 // The notes of a graph as the public API gives them.
 ModelNotes NotesOf(const Graph& graph);
 

@@ -6,17 +6,20 @@ namespace {
 struct Flags {
   std::vector<std::string> models;
   BenchmarkRequest request;
+  RuntimeFlags runtime;
   std::string json;
 };
 
 absl::Status DoBenchmark(const Flags& flags, const Context& context) {
+  BenchmarkRequest request = flags.request;
+  request.litert = flags.runtime.Chosen();
   const auto models = FindModels(flags.models);
   if (!models.ok()) return models.status();
   std::vector<std::string> inputs = *models;
   inputs.push_back(flags.request.data.path);
   inputs.push_back(flags.request.data.labels);
   if (absl::Status status = CheckJson(flags.json, inputs); !status.ok()) return status;
-  const auto report = BenchmarkFiles(*models, flags.request, context);
+  const auto report = BenchmarkFiles(*models, request, context);
   if (!report.ok()) return report.status();
   return Deliver(*report, flags.json);
 }
@@ -26,8 +29,11 @@ absl::Status DoBenchmark(const Flags& flags, const Context& context) {
 void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
   CLI::App* sub = app->add_subcommand("benchmark", "Time models, and with data evaluate them");
   auto flags = Declare<Flags>(sub, chosen, DoBenchmark);
-  sub->add_option("MODEL,--graph", flags->models, "Models; a folder means every .tflite in it")
-      ->required();
+  sub->add_option("MODEL,--graph", flags->models, "Models; a folder means every .tflite in it");
+  // Not required(), whose message would name the flag alone.
+  sub->parse_complete_callback([models = &flags->models] {
+    if (models->empty()) throw CLI::RequiredError("a model (MODEL, or --graph MODEL)");
+  });
   sub->add_option("--num-runs", flags->request.num_runs, "Timed inferences (default 50)")
       ->check(CLI::Range(1, 1000000000))
       ->option_text("N");
@@ -50,6 +56,8 @@ void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
       ->allow_extra_args(false)
       ->option_text("LIST");
   AddKernels(sub, &flags->request.kernels, nullptr);
+  AddRuntime(sub, "litert: time the same models in LiteRT, too, in turns, and compare the outputs",
+             &flags->runtime);
   sub->add_option("--data", flags->request.data.path, "Data set for the accuracy column")
       ->type_name("PATH");
   AddPreprocessing(sub, &flags->request.data);
@@ -59,6 +67,7 @@ void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
       "  litesmith benchmark mnist_tflite_models --data mnist/ --json results.json\n"
       "  litesmith benchmark model.tflite --num-threads 4 --num-runs 200\n"
       "  litesmith benchmark model.tflite --profile --cpu-affinity 1\n"
+      "  litesmith benchmark model.tflite --runtime litert --min-secs 1\n"
       "The flags of TFLite's benchmark_model have the same meaning here: --graph, --num_threads,\n"
       "--warmup_runs, --num_runs, --min_secs, --enable_op_profiling.");
 }

@@ -60,6 +60,26 @@ void AddKernels(CLI::App* sub, KernelMode* kernels, Arithmetic* arithmetic) {
       ->option_text("litert|tflm");
 }
 
+void AddRuntime(CLI::App* sub, const std::string& what, RuntimeFlags* flags) {
+  CLI::Option* runtime = sub->add_option("--runtime", flags->litert, what)
+                             ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{
+                                 {"litesmith", false}, {"litert", true}}))
+                             ->option_text("litesmith|litert");
+  sub->add_option("--litert-library", flags->options.library,
+                  "libLiteRt.so of the ai-edge-litert package (default: what the environment's "
+                  "LITERT_LIBRARY names)")
+      ->needs(runtime)
+      ->option_text("FILE");
+  sub->add_option("--litert-kernels", flags->options.kernels,
+                  "Which of LiteRT's kernels: delegate (XNNPACK, the default), builtin, reference")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LitertKernels>{{"delegate", LitertKernels::kDelegate},
+                                               {"builtin", LitertKernels::kBuiltin},
+                                               {"reference", LitertKernels::kReference}}))
+      ->needs(runtime)
+      ->option_text("NAME");
+}
+
 void AddJson(CLI::App* sub, std::string* path) {
   sub->add_option("--json", *path, "Write the result as JSON; - is standard output")
       ->type_name("FILE");

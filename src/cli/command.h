@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,16 @@ void AddThreads(CLI::App* sub, CommonFlags* common);
 void AddPreprocessing(CLI::App* sub, DataSource* source);
 // --kernels and, where `arithmetic` is given, --arithmetic.
 void AddKernels(CLI::App* sub, KernelMode* kernels, Arithmetic* arithmetic);
+// --runtime litesmith|litert, --litert-library and --litert-kernels; `what` is what the first does.
+struct RuntimeFlags {
+  bool litert = false;
+  LitertOptions options;
+
+  std::optional<LitertOptions> Chosen() const {
+    return litert ? std::optional(options) : std::nullopt;
+  }
+};
+void AddRuntime(CLI::App* sub, const std::string& what, RuntimeFlags* flags);
 // --json FILE.
 void AddJson(CLI::App* sub, std::string* path);
 

@@ -12,6 +12,7 @@ struct Flags {
   std::string model, output_dir;
   std::vector<std::string> inputs;
   RunRequest request;
+  RuntimeFlags runtime;
   DataSource preprocessing;
   int top = 5;
 };
@@ -40,7 +41,9 @@ absl::Status DoRun(const Flags& flags, const Context& context) {
   if (!model.ok()) return model.status();
   const auto inputs = ReadInputs(*model, flags.inputs, flags.preprocessing, context);
   if (!inputs.ok()) return inputs.status();
-  auto session = Session::Create(*model, flags.request, context);
+  RunRequest request = flags.request;
+  request.litert = flags.runtime.Chosen();
+  auto session = Session::Create(*model, request, context);
   if (!session.ok()) return session.status();
   const auto outputs = session->Run(*inputs);
   if (!outputs.ok()) return outputs.status();
@@ -81,13 +84,16 @@ void AddRun(CLI::App* app, CommonFlags* common, Action* chosen) {
       ->option_text("N");
   AddPreprocessing(sub, &flags->preprocessing);
   AddKernels(sub, &flags->request.kernels, &flags->request.arithmetic);
+  AddRuntime(sub, "Who computes: litesmith (the default), or LiteRT beside it", &flags->runtime);
   AddThreads(sub, common);
   sub->footer(
       "Examples:\n"
       "  litesmith run model.tflite --input x.npy --output-dir out\n"
       "  litesmith run model.tflite --input left=a.npy --input right=b.npy --output-dir out\n"
       "  litesmith run model_int8.tflite --input x.npy --quantize-input --output-dir out\n"
-      "  litesmith run model.tflite --input digit.png --top 3");
+      "  litesmith run model.tflite --input digit.png --top 3\n"
+      "  litesmith run model.tflite --input x.npy --output-dir out --runtime litert \\\n"
+      "      --litert-library ai_edge_litert/libLiteRt.so");
 }
 
 }  // namespace litesmith::cli

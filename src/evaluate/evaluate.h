@@ -50,6 +50,14 @@ absl::StatusOr<Latency> MeasureLatency(std::shared_ptr<const Graph> graph,
                                        const BenchmarkOptions& options, const Context& context,
                                        ModelProfile* profile = nullptr);
 
+// The same with LiteRT on the same inputs and threads, in turns: ten of both, each after runs that
+// are not timed. `file` is the .tflite file that `graph` was read from. Errors do not name it.
+absl::StatusOr<Latency> MeasureBesideLitert(std::shared_ptr<const Graph> graph,
+                                            const std::string& file, const LitertOptions& litert,
+                                            const BenchmarkOptions& options, const Context& context,
+                                            LitertComparison* comparison,
+                                            ModelProfile* profile = nullptr);
+
 // Statistics of durations in milliseconds. REQUIRES: not empty.
 Latency Summarise(std::vector<double> milliseconds);
 

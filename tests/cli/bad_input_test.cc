@@ -85,6 +85,18 @@ TEST_F(BadInput, MissingModels) {
   ExpectRunFails(float_, File("no.npy"), {File("no.npy"), "no such file"});
 }
 
+TEST_F(BadInput, BenchmarkNeedsAModelOneWayOrTheOther) {
+  ExpectError(RunProgram({"benchmark"}), 2, {"MODEL", "--graph MODEL", "benchmark --help"});
+}
+
+TEST_F(BadInput, LitertsLibrary) {
+  ExpectError(RunProgram({"benchmark", int8_, "--runtime", "litert", "--litert-library",
+                          File("libLiteRt.so")}),
+              1, {File("libLiteRt.so"), "pip install", "LITERT_LIBRARY"});
+  ExpectError(RunProgram({"run", int8_, "--runtime", "litert", "--litert-library", float_}), 1,
+              {float_, "pip install"});
+}
+
 TEST_F(BadInput, EmptyFiles) {
   for (const char* name : {"e.tflite", "e.keras", "e.h5"}) {
     WriteBytes(File(name), "");
