@@ -130,6 +130,12 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
   a.row_stride = static_cast<ptrdiff_t>(g.stride_h) * row;
   a.image_stride = static_cast<ptrdiff_t>(layout.images.height) * row;
   a.taps = taps;
+  // Positions that lie one after the other are one long row.
+  if (a.row_stride == static_cast<ptrdiff_t>(a.width) * a.step &&
+      a.image_stride == static_cast<ptrdiff_t>(a.height) * a.row_stride) {
+    a.width *= a.height * static_cast<size_t>(g.batches);
+    a.height = 1;
+  }
   // What is copied is unsigned already.
   a.flip = bytes && std::is_same_v<In, int8_t> && !layout.copied ? kSignedFlip : 0;
   const size_t positions = size_t(g.out_h) * g.out_w, filters = conv.groups[0].columns;

@@ -180,6 +180,18 @@ void FindRows(const IntLeft& a, size_t begin, size_t end, const std::byte** rows
   }
 }
 
+// IntTile::spaced for the rows [begin, end).
+uint32_t FindSpaced(const IntLeft& a, size_t begin, size_t end) {
+  static_assert(kMostRows / kIntLineRows <= 32);
+  uint32_t spaced = 0;
+  size_t x = begin % a.width;
+  for (size_t m = begin; m + kIntLineRows <= end; m += kIntLineRows) {
+    if (x + kIntLineRows <= a.width) spaced |= 1u << (m - begin) / kIntLineRows;
+    for (x += kIntLineRows; x >= a.width;) x -= a.width;
+  }
+  return spaced;
+}
+
 struct Product {
   const IntWeights& b;
   IntTileFunction tile;
@@ -241,7 +253,7 @@ bool FindLines(const Product& p, size_t n, size_t columns, IntTileLines* lines) 
   lines->rest = s.lines->rest.data() + at;
   lines->add = s.lines->add.data() + at;
   lines->two = kind == LineKind::kTwo;
-  lines->positive = s.low >= s.zero_point;
+  lines->positive = s.zero_point == -128 && s.low == -128;
   lines->zero_point = static_cast<int16_t>(s.zero_point);
   lines->low = static_cast<int8_t>(s.low);
   lines->high = static_cast<int8_t>(s.high);
@@ -292,6 +304,8 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
   IntTile t;
   t.rows = rows;
   t.num_rows = num_rows;
+  t.spaced = FindSpaced(a, m_begin, m_end);
+  t.step = a.step;
   t.taps = a.taps;
   t.num_taps = p.b.taps;
   t.groups = p.b.groups;

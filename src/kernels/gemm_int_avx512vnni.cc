@@ -44,7 +44,7 @@ inline __m512i Broadcast(const std::byte* p) {
 // the loop before, to have them elsewhere after it.
 template <size_t kM, size_t kN>
 inline __attribute__((always_inline)) void Settle(__m512i (*sum)[kN]) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (size_t m = 0; m < kM; ++m) {
 #pragma GCC unroll 2
     for (size_t n = 0; n < kN; ++n) asm volatile("" : "+v"(sum[m][n]));
@@ -66,9 +66,13 @@ struct Sums {
   }
 };
 
+// Where the columns of a row lie: all of them side by side with the next row's, all, or some.
+enum class Place { kDense, kWhole, kPart };
+
 // Or requantized in registers: four vectors to 64 bytes, 2 rows by 32 columns or 4 by 16, while the
-// next tile's products begin (112x112x16 to 96 channels: 0.141 -> 0.109 ms).
-template <bool kPositive, bool kTwo>
+// next tile's products begin (112x112x16 to 96 channels: 0.141 -> 0.109 ms). kPositive: zero point
+// and lower limit are -128, so that the packs' saturation is that limit.
+template <bool kPositive, bool kTwo, Place kPlace>
 struct Lines {
   template <size_t kM, size_t kN>
   static inline __attribute__((always_inline)) void Finish(const IntTile& t, size_t first,
@@ -83,46 +87,48 @@ struct Lines {
       line[n] =
           LoadLine<kTwo>(l.scale + n * kIntPanel, l.rest + n * kIntPanel, l.add + n * kIntPanel);
     }
-    const size_t stride = l.stride, columns = l.columns;
+    const size_t stride = kPlace == Place::kDense ? kN * kIntPanel : l.stride;
+    const auto mask = static_cast<__mmask8>((1u << (l.columns / 4)) - 1);
     int8_t* to = l.out + first * stride;
     constexpr size_t kTogether = 4 / kN;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (size_t m = 0; m < kM; m += kTogether, to += kTogether * stride) {
       __m512i x[4];
 #pragma GCC unroll 4
       for (size_t i = 0; i < 4; ++i) {
         x[i] = ApplyLine<kPositive>(line[i % kN], sum[m + i / kN][i % kN]);
       }
-      const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(x[0], x[1]), zero);
-      const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(x[2], x[3]), zero);
-      const __m512i bytes = _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(a, b), low), high);
-      StoreRows<kN>(_mm512_permutexvar_epi32(order, bytes), columns, stride, to);
+      __m512i a = _mm512_packs_epi32(x[0], x[1]), b = _mm512_packs_epi32(x[2], x[3]);
+      __m512i bytes;
+      if (kPositive) {
+        bytes = _mm512_xor_si512(_mm512_packus_epi16(a, b), low);  // low is the sign bit
+      } else {
+        a = _mm512_adds_epi16(a, zero);
+        b = _mm512_adds_epi16(b, zero);
+        bytes = _mm512_max_epi8(_mm512_packs_epi16(a, b), low);
+      }
+      bytes = _mm512_min_epi8(bytes, high);
+      StoreRows<kN>(_mm512_permutexvar_epi32(order, bytes), mask, stride, to);
     }
   }
 
   template <size_t kN>
-  static inline __attribute__((always_inline)) void StoreRows(__m512i rows, size_t columns,
+  static inline __attribute__((always_inline)) void StoreRows(__m512i rows, __mmask8 mask,
                                                               size_t stride, int8_t* to) {
-    if (columns == kN * kIntPanel) {
-      if (stride == kN * kIntPanel) {
-        _mm512_storeu_si512(to, rows);
-      } else if (kN == 2) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(rows));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + stride),
-                            _mm512_extracti64x4_epi64(rows, 1));
-      } else {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(rows));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + stride),
-                         _mm512_extracti32x4_epi32(rows, 1));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * stride),
-                         _mm512_extracti32x4_epi32(rows, 2));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * stride),
-                         _mm512_extracti32x4_epi32(rows, 3));
-      }
-      return;
-    }
-    const auto mask = static_cast<__mmask8>((1u << (columns / 4)) - 1);
-    if (kN == 2) {
+    if (kPlace == Place::kDense) {
+      _mm512_storeu_si512(to, rows);
+    } else if (kPlace == Place::kWhole && kN == 2) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(rows));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + stride),
+                          _mm512_extracti64x4_epi64(rows, 1));
+    } else if (kPlace == Place::kWhole) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(rows));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + stride), _mm512_extracti32x4_epi32(rows, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * stride),
+                       _mm512_extracti32x4_epi32(rows, 2));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * stride),
+                       _mm512_extracti32x4_epi32(rows, 3));
+    } else if (kN == 2) {
       _mm256_mask_storeu_epi32(to, mask, _mm512_castsi512_si256(rows));
       _mm256_mask_storeu_epi32(to + stride, mask, _mm512_extracti64x4_epi64(rows, 1));
     } else {
@@ -152,7 +158,7 @@ struct Floats {
       const size_t left = columns - n * kIntPanel;
       const auto mask = static_cast<__mmask16>(left >= kIntPanel ? 0xffff : (1u << left) - 1);
       float* to = f.out + first * stride + n * kIntPanel;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (size_t m = 0; m < kM; ++m, to += stride) {
         __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[m][n]), scale);
         if (kTwice) x = _mm512_mul_ps(x, row_scale);
@@ -167,7 +173,7 @@ struct Floats {
 // kM rows by kN panels; kChains sums each, so that small tiles do not wait for the instruction's
 // latency.
 template <class Op, size_t kM, size_t kN, size_t kChains, class Out = Sums>
-void Run(const IntTile& t, size_t first) {
+__attribute__((noinline)) void Run(const IntTile& t, size_t first) {
   __m512i sum[kChains][kM][kN];
 #pragma GCC unroll 8
   for (size_t m = 0; m < kM; ++m) {
@@ -238,7 +244,7 @@ void Run(const IntTile& t, size_t first) {
 // interleaved to match; lanes then hold the sums of even and of odd groups side by side
 // (1024x16x144 in int8: 7.7 -> 6.3 us).
 template <class Op, class Out = Sums>
-void RunSinglePanel(const IntTile& t, size_t first) {
+__attribute__((noinline)) void RunSinglePanel(const IntTile& t, size_t first) {
   __m512i single[kRows], low[kRows], high[kRows];
   const __m512i init = _mm512_loadu_si512(t.init);
 #pragma GCC unroll 8
@@ -343,11 +349,14 @@ void RunEightColumns(const IntTile& t, size_t first) {
     x[i] = ApplyLine<kPositive>(line, _mm512_add_epi32(even, odd));
   }
   const __m512i point = _mm512_set1_epi16(l.zero_point);
-  const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(x[0], x[1]), point);
-  const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(x[2], x[3]), point);
-  const __m512i bytes =
-      _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(low, high), _mm512_set1_epi8(l.low)),
-                      _mm512_set1_epi8(l.high));
+  const __m512i low = _mm512_set1_epi8(l.low), high = _mm512_set1_epi8(l.high);
+  const __m512i u = _mm512_packs_epi32(x[0], x[1]), v = _mm512_packs_epi32(x[2], x[3]);
+  const __m512i packed =
+      kPositive
+          ? _mm512_xor_si512(_mm512_packus_epi16(u, v), low)
+          : _mm512_max_epi8(
+                _mm512_packs_epi16(_mm512_adds_epi16(u, point), _mm512_adds_epi16(v, point)), low);
+  const __m512i bytes = _mm512_min_epi8(packed, high);
   // Lane i has two columns of rows 0 to 7 now: transposed, row after row.
   const __m512i order = _mm512_set_epi16(31, 23, 15, 7, 30, 22, 14, 6, 29, 21, 13, 5, 28, 20, 12, 4,
                                          27, 19, 11, 3, 26, 18, 10, 2, 25, 17, 9, 1, 24, 16, 8, 0);
@@ -368,29 +377,110 @@ bool RunEightColumns(const IntTile& t) {
   return true;
 }
 
-template <class Op, class Out>
-void RunWhole(const IntTile& t) {
-  for (size_t m = 0; m + kRows <= t.num_rows; m += kRows) {
-    if (t.num_panels == 2) {
-      Run<Op, kRows, 2, 1, Out>(t, m);
-    } else if (t.groups < 2) {
-      Run<Op, kRows, 1, 1, Out>(t, m);
-    } else {
-      RunSinglePanel<Op, Out>(t, m);
+// kBlocks blocks of 8 rows from row `first` on by kN panels; the rows of a block are t.step apart,
+// so that few registers address them all and nothing is left to prepare for a tile.
+template <class Op, size_t kBlocks, size_t kN, class Out>
+inline __attribute__((always_inline)) void RunSpaced(const IntTile& t, size_t first) {
+  constexpr size_t kM = kBlocks * kRows;
+  __m512i sum[kM][kN];
+#pragma GCC unroll 16
+  for (size_t m = 0; m < kM; ++m) {
+#pragma GCC unroll 2
+    for (size_t n = 0; n < kN; ++n) sum[m][n] = _mm512_loadu_si512(t.init + n * kIntPanel);
+  }
+  const __m512i flip = _mm512_set1_epi32(static_cast<int32_t>(t.flip));
+  const std::byte* b = t.panels[0];
+  const ptrdiff_t next = t.panels[kN - 1] - b, step = t.step, step3 = 3 * step;
+  const size_t groups = t.groups;
+  for (size_t tap = 0; tap < t.num_taps; ++tap) {
+    const ptrdiff_t at = (t.taps == nullptr ? 0 : t.taps[tap]) + t.offset;
+    const std::byte* from[2 * kBlocks];  // every fourth row
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 2 * kBlocks; ++i) {
+      from[i] = t.rows[first + i / 2 * kRows] + at + static_cast<ptrdiff_t>(i % 2) * 4 * step;
     }
+    for (size_t g = 0; g < groups; ++g, b += 64) {
+      __m512i right[kN];
+      right[0] = _mm512_load_si512(b);
+      if constexpr (kN == 2) right[1] = _mm512_load_si512(b + next);
+#pragma GCC unroll 16
+      for (size_t m = 0; m < kM; ++m) {
+        const size_t i = m % 4;
+        const ptrdiff_t row = i == 3 ? step3 : static_cast<ptrdiff_t>(i) * step;
+        const __m512i left =
+            Op::Left(Broadcast(from[m / 4] + row + static_cast<ptrdiff_t>(4 * g)), flip);
+#pragma GCC unroll 2
+        for (size_t n = 0; n < kN; ++n) sum[m][n] = Op::Dot(sum[m][n], left, right[n]);
+      }
+    }
+  }
+  Settle<kM, kN>(sum);
+  Out::template Finish<kM, kN>(t, first, sum);
+}
+
+// The tile is a copy: what is stored could change the caller's.
+template <class Op, class Out>
+inline __attribute__((always_inline)) void RunOnePanel(const IntTile t) {
+  // What joining the sums of RunSinglePanel costs, its loop earns in this many groups.
+  const bool shallow = t.num_taps * t.groups <= 12;
+  size_t m = 0;
+  while (m + kRows <= t.num_rows) {
+    const bool spaced = (t.spaced >> (m / kRows) & 3) == 3;
+    if (shallow && spaced && m + 2 * kRows <= t.num_rows) {
+      RunSpaced<Op, 2, 1, Out>(t, m);
+      m += 2 * kRows;
+      continue;
+    }
+    t.groups < 2 ? Run<Op, kRows, 1, 1, Out>(t, m) : RunSinglePanel<Op, Out>(t, m);
+    m += kRows;
+  }
+}
+template <class Op, class Out>
+inline __attribute__((always_inline)) void RunTwoPanels(const IntTile t) {
+  for (size_t m = 0; m + kRows <= t.num_rows; m += kRows) {
+    if ((t.spaced >> (m / kRows) & 1) != 0) {
+      RunSpaced<Op, 1, 2, Out>(t, m);
+    } else {
+      Run<Op, kRows, 2, 1, Out>(t, m);
+    }
+  }
+}
+template <class Op, class Out>
+void RunPanels(const IntTile& tile) {
+  if (tile.lines == nullptr) {
+    const IntTileFloats floats = *tile.floats;
+    IntTile t = tile;
+    t.floats = &floats;
+    return t.num_panels == 2 ? RunTwoPanels<Op, Out>(t) : RunOnePanel<Op, Out>(t);
+  }
+  const IntTileLines lines = *tile.lines;
+  IntTile t = tile;
+  t.lines = &lines;
+  t.num_panels == 2 ? RunTwoPanels<Op, Out>(t) : RunOnePanel<Op, Out>(t);
+}
+
+template <class Op, bool kPositive, bool kTwo>
+void RunLines(const IntTile& t) {
+  const size_t columns = t.lines->columns;
+  if (columns != t.num_panels * kIntPanel) {
+    RunPanels<Op, Lines<kPositive, kTwo, Place::kPart>>(t);
+  } else if (columns == t.lines->stride) {
+    RunPanels<Op, Lines<kPositive, kTwo, Place::kDense>>(t);
+  } else {
+    RunPanels<Op, Lines<kPositive, kTwo, Place::kWhole>>(t);
   }
 }
 
 template <class Op>
 void RunWhole(const IntTile& t) {
   if (t.floats != nullptr) {
-    return t.floats->twice ? RunWhole<Op, Floats<true>>(t) : RunWhole<Op, Floats<false>>(t);
+    return t.floats->twice ? RunPanels<Op, Floats<true>>(t) : RunPanels<Op, Floats<false>>(t);
   }
   if (RunEightColumns<Op>(t)) return;
   if (t.lines->positive) {
-    return t.lines->two ? RunWhole<Op, Lines<true, true>>(t) : RunWhole<Op, Lines<true, false>>(t);
+    return t.lines->two ? RunLines<Op, true, true>(t) : RunLines<Op, true, false>(t);
   }
-  return t.lines->two ? RunWhole<Op, Lines<false, true>>(t) : RunWhole<Op, Lines<false, false>>(t);
+  return t.lines->two ? RunLines<Op, false, true>(t) : RunLines<Op, false, false>(t);
 }
 
 template <class Op, size_t kN>

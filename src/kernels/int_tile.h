@@ -19,7 +19,7 @@ inline constexpr size_t kIntLineRows = 8;
 // (kernels/fixed_line.h), arrays from the first column on.
 struct IntTileLines {
   const float *scale, *rest, *add;
-  bool two, positive;  // LineKind::kTwo; no result is below the zero point
+  bool two, positive;  // LineKind::kTwo; zero_point and low are -128
   int16_t zero_point;
   int8_t low, high;
   int8_t* out;  // of the first row
@@ -44,6 +44,9 @@ struct IntTileFloats {
 struct IntTile {
   const std::byte* const* rows;
   size_t num_rows;
+  // Bit i: rows[kIntLineRows * i] and the next 7 are `step` apart.
+  uint32_t spaced = 0;
+  ptrdiff_t step = 0;
   const std::byte* panels[kIntTilePanels];
   size_t num_panels;
   const ptrdiff_t* taps;  // null: one tap at 0

@@ -49,7 +49,10 @@ std::vector<Problem> Problems() {
   }
   out.push_back({16, 16, 3, 27});
   out.push_back({17, 8, 3, 9});
-  out.push_back({16, 28, 1, 24});
+  for (size_t n : {16, 28, 32}) out.push_back({16, n, 1, 24});
+  for (size_t n : {12, 16, 32, 64}) out.push_back({41, n, 2, 8});
+  out.push_back({40, 16, 1, 200});
+  out.push_back({24, 8, 2, 9});
   out.push_back({3, 20, 1, 0});
   out.push_back({1, 20, 1, 1352});
   out.push_back({50, 140, 2, 601});
@@ -104,6 +107,11 @@ struct Case {
     packed = IntWeights::Pack(kernel, bytes, weights.data(), p.n, p.taps, p.run, weight_offset);
     left.data = a.data();
     left.step = stride * sizeof(In);
+    if (seed % 5 == 0) {  // the same places, told as short rows
+      left.width = 3;
+      left.height = p.m;
+      left.row_stride = 3 * left.step;
+    }
     left.taps = taps.data();
     left.flip = bytes && std::is_signed_v<In> ? kSignedFlip : 0;
   }
@@ -163,6 +171,7 @@ void ExpectFixed(const Problem& p, const IntKernel& kernel, bool bytes, bool bou
   s.high = std::numeric_limits<Out>::max() - 5;
   s.zero_point = sizeof(Out) == 1 ? -17 : 0;
   if (with_lines && seed % 2 == 0) s.low = s.zero_point;  // ReLU
+  if (with_lines && seed % 4 == 0) s.low = s.zero_point = std::numeric_limits<Out>::min();
   FixedLines lines;
   for (size_t n = 0; with_lines && n < p.n + 2 * kIntPanel; ++n) {
     LineSpec spec;
