@@ -2,11 +2,12 @@
 """Epochs of training: litesmith beside TensorFlow (tf_keras, and tfmot for quantization-aware training).
 
     bench/peers/train.py [--program build/litesmith] [--shared ../shared] [--cases mnist,mnist-qat,resnet8,resnet8-qat]
-                         [--epochs 3] [--threads N] [--markdown FILE]
+                         [--epochs 3] [--threads N] [--peer-steps N] [--markdown FILE]
 
 Each of the two trains the same network on the same data (batches of 64, Adam) in a process of its own. Reported per case:
 seconds of an epoch (the median without the first, which traces and reads), processor seconds of an epoch, and the peak of
-resident memory. litesmith's seconds include its validation pass.
+resident memory. litesmith's seconds include its validation pass. With --peer-steps TensorFlow trains ResNet8 for that many
+steps instead of an epoch's 782 (all pictures in memory), and its time is that of the steps, multiplied.
 
 Needs a Python with tensorflow and numpy; the -qat cases also tf_keras and tensorflow-model-optimization. What is not
 installed is left out.
@@ -28,6 +29,7 @@ ARGUMENTS.add_argument("--shared", default="../shared", help="the folder with da
 ARGUMENTS.add_argument("--cases", default="mnist,mnist-qat,resnet8,resnet8-qat")
 ARGUMENTS.add_argument("--epochs", type=int, default=3)
 ARGUMENTS.add_argument("--threads", type=int, default=os.cpu_count())
+ARGUMENTS.add_argument("--peer-steps", type=int, default=0, help="steps of TensorFlow that stand for an epoch of ResNet8")
 ARGUMENTS.add_argument("--markdown", help="append the table to this file")
 ARGUMENTS.add_argument("--peer", help=argparse.SUPPRESS)  # run this case with TensorFlow, in this process
 OPTIONS = ARGUMENTS.parse_args()
@@ -86,22 +88,33 @@ def run_peer(case):
     tf.config.threading.set_intra_op_parallelism_threads(OPTIONS.threads)
     tf.config.threading.set_inter_op_parallelism_threads(OPTIONS.threads)
     network, qat = case.split("-")[0], case.endswith("-qat")
+    scale = 1.0
     if network == "mnist":
         model, data = mnist_model(keras), mnist_data(np)
         fit = {"x": data[0], "y": data[1], "batch_size": BATCH}
     else:
         model = keras.models.load_model(shared(RESNET), compile=False)
-        fit = {"x": augmented(tf, *cifar_data(np, tf))}
+        pictures, labels = cifar_data(np, tf)
+        fit = {"x": augmented(tf, pictures, labels)}
+        if OPTIONS.peer_steps:
+            steps = -(-len(labels) // BATCH)
+            scale = steps / OPTIONS.peer_steps
+            fit = {"x": fit["x"].repeat(), "steps_per_epoch": OPTIONS.peer_steps}
     if qat:
         import tensorflow_model_optimization as tfmot
         model = tfmot.quantization.keras.quantize_model(model)
     model.compile(keras.optimizers.Adam(1e-4 if qat else 1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     seconds, processor = [], []
-    for _ in range(OPTIONS.epochs):
-        start, used = time.perf_counter(), time.process_time()
-        model.fit(**fit, epochs=1, verbose=0)
-        seconds.append(time.perf_counter() - start)
-        processor.append(time.process_time() - used)
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start, self.used = time.perf_counter(), time.process_time()
+
+        def on_epoch_end(self, epoch, logs=None):
+            seconds.append(scale * (time.perf_counter() - self.start))
+            processor.append(scale * (time.process_time() - self.used))
+
+    model.fit(**fit, epochs=OPTIONS.epochs, verbose=0, callbacks=[Watch()])
     print(json.dumps({"seconds": seconds, "processor": processor}))
 
 
@@ -122,7 +135,7 @@ def watched(command):
 
 def measure_peer(case):
     command = [sys.executable, __file__, "--peer", case, "--shared", OPTIONS.shared, "--epochs", str(OPTIONS.epochs),
-               "--threads", str(OPTIONS.threads)]
+               "--threads", str(OPTIONS.threads), "--peer-steps", str(OPTIONS.peer_steps)]
     out, _, memory = watched(command)
     record = json.loads(out.splitlines()[-1])
     return statistics.median(record["seconds"][1:]), statistics.median(record["processor"][1:]), memory

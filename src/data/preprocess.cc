@@ -111,8 +111,8 @@ bool Normalizer::Revert(std::span<const float> values, std::span<std::byte> pixe
     const float mean = used_.mean[std::min(c, used_.mean.size() - 1)];
     const float divisor = used_.std[std::min(c, used_.std.size() - 1)];
     for (size_t i = c; i < values.size(); i += channels) {
-      const float pixel = std::round(values[i] * divisor + mean);
-      if (!(pixel >= 0.0f && pixel <= 255.0f)) return false;
+      const float pixel = values[i] * divisor + mean + 0.5f;
+      if (!(pixel >= 0.0f && pixel < 256.0f)) return false;
       const auto byte = static_cast<uint8_t>(pixel);
       if (table[byte] != values[i]) return false;
       pixels[i] = std::byte{byte};

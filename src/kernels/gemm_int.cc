@@ -373,6 +373,22 @@ std::span<const IntKernel> IntKernels() {
   return kernels;
 }
 
+namespace {
+
+// One column's weights of one tap, in groups a panel apart: training packs them anew in every step.
+template <typename T, typename W>
+void PackRun(const W* weights, size_t run, int32_t offset, std::byte* to) {
+  constexpr size_t kGroup = 4 / sizeof(T);
+  for (size_t r = 0; r < run; r += kGroup, to += 4 * kIntPanel) {
+    T group[kGroup] = {};
+    const size_t count = std::min(kGroup, run - r);
+    for (size_t i = 0; i < count; ++i) group[i] = static_cast<T>(weights[r + i] + offset);
+    std::memcpy(to, group, 4);
+  }
+}
+
+}  // namespace
+
 template <typename W>
 IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weights, size_t columns,
                             size_t taps, size_t run, int32_t offset) {
@@ -396,13 +412,12 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
       const int32_t w = weights[n * depth + k] + offset;
       sum += static_cast<uint32_t>(w);
       absolute += std::abs(w);
-      std::byte* group = to + (k / run * p.groups + k % run / per_group) * 4 * kIntPanel;
-      if (bytes) {
-        group[k % run % 4] = static_cast<std::byte>(w);
-      } else {
-        const auto half = static_cast<int16_t>(w);
-        std::memcpy(group + k % run % 2 * 2, &half, 2);
-      }
+    }
+    for (size_t tap = 0; tap < taps; ++tap) {
+      const W* from = weights + n * depth + tap * run;
+      std::byte* groups = to + tap * p.groups * 4 * kIntPanel;
+      bytes ? PackRun<uint8_t>(from, run, offset, groups)
+            : PackRun<int16_t>(from, run, offset, groups);
     }
     p.sums[n] = static_cast<int32_t>(sum);
     p.absolute.push_back(absolute);

@@ -69,13 +69,16 @@ std::vector<float> HalfRanges(std::span<const float> values, const Shape& shape,
   return half;
 }
 
+// The nearest integer within +-limit, of two the one further from zero. Integers of up to 16 bits
+// and what is left of them are exact floats; std::round would be a call per weight.
 template <typename T>
 T RoundTo(float value, T limit) {
-  const auto rounded = static_cast<double>(std::round(value));
-  const auto bound = static_cast<double>(limit);
-  if (rounded >= bound) return limit;
-  if (rounded <= -bound) return static_cast<T>(-limit);
-  return static_cast<T>(rounded);
+  const auto bound = static_cast<float>(limit);
+  float clamped = value < bound ? value : bound;
+  clamped = clamped > -bound ? clamped : -bound;
+  const auto whole = static_cast<int32_t>(clamped);
+  const float rest = clamped - static_cast<float>(whole);
+  return static_cast<T>(whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0));
 }
 
 // 1 / scale as both quantizers take it: in double, kept as float.
