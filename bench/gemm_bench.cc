@@ -49,6 +49,7 @@ BENCHMARK(Gemm)
     ->ArgsProduct({{12544, 256}, {96}, {16}, {1}})
     ->ArgsProduct({{3136, 256}, {24}, {96, 144}, {1}})
     ->ArgsProduct({{3136, 256}, {144}, {24}, {1}})
+    ->ArgsProduct({{256}, {8, 16}, {96}, {1}})
     ->UseRealTime();
 
 // bytes: 1 is int8 times int8, 2 is int16 times int8.

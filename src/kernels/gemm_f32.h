@@ -5,9 +5,11 @@
 // and training. Register tiles of rows by vectors in the manner of Goto and van de Geijn 2008
 // ("Anatomy of High-Performance Matrix Multiplication"), written once in Highway.
 //
-// Every element of C is one chain of multiply-adds over k in rising order (eight chains at most
-// where C has one row), whatever the tile, the block or the number of threads: the same bytes on
-// one instruction set. Pointers need the alignment of float only. Nothing here allocates.
+// Every element of C is one chain of multiply-adds over k in rising order, whatever the tile, the
+// block or the number of threads: the same bytes on one instruction set. (Eight chains at most
+// where C has one row; with AVX-512 two, of even and of odd elements, for the columns of half a
+// vector at the end of packed ones.) Pointers need the alignment of float only. Nothing here
+// allocates.
 
 #include <cstddef>
 #include <cstdint>

@@ -2,9 +2,10 @@
 #define LITESMITH_KERNELS_WINOGRAD_F32_H_
 
 // CONV_2D in float with 3x3 filters of stride 1 by Lavin and Gray 2016 ("Fast Algorithms for
-// Convolutional Neural Networks"), F(2x2, 3x3): 16 products for 4 outputs instead of 36, as 16
-// matrix products (kernels/gemm_f32.h). Agrees with kernels/reference/conv.h to rounding for finite
-// inputs; an infinite one makes its neighbours NaN. The bytes do not depend on the threads.
+// Convolutional Neural Networks"): F(4x4, 3x3), 36 products for 16 outputs instead of 144, or
+// F(2x2, 3x3), 16 for 4 instead of 36, as matrix products (kernels/gemm_f32.h). Agrees with
+// kernels/reference/conv.h to rounding (with 4x4 about ten times as much of it) for finite inputs;
+// an infinite one makes its neighbours NaN. The bytes do not depend on the threads.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +16,8 @@
 
 namespace litesmith {
 
-// False where the filter is another, or where the transforms or the larger weights (16/9) eat the
-// gain. The functions below REQUIRE it to be true.
+// False where the filter is another, or where the transforms or the larger weights (4 or 16/9
+// times as many) eat the gain. The functions below REQUIRE it to be true.
 bool WinogradF32Fits(const reference::ConvGeometry& g);
 
 // Floats of the transformed and packed filters, and making them from OHWI.
@@ -29,14 +30,15 @@ size_t WinogradF32ScratchBytes(const reference::ConvGeometry& g);
 void WinogradF32(const reference::ConvGeometry& g, const float* input, const float* packed,
                  const ConvF32Output& out, std::byte* scratch, ThreadPool* threads);
 
-// Tiles of 2x2 outputs: what the loops of one instruction set see.
+// Tiles of side x side outputs: what the loops of one instruction set see.
 struct WinogradTiles {
   const reference::ConvGeometry* g;
+  size_t side;           // 2 or 4
   size_t rows, columns;  // tiles of an image
   size_t first, count;   // the tiles of this pass, over all images
   const float *input, *pad;
-  float* spectrum;        // [16][count][in_c]
-  const float* products;  // [16][count][out_c]
+  float* spectrum;        // [(side + 2)^2][count][in_c]
+  const float* products;  // [(side + 2)^2][count][out_c]
   ConvF32Output out;
 };
 

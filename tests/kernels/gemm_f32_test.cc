@@ -60,6 +60,12 @@ std::vector<Problem> Problems() {
   out.push_back({130, 140, 300});
   out.push_back({121, 129, 257});
   out.push_back({3, 1, 1000});
+  // Several tiles of a call, and half a vector of columns alone and beside whole ones.
+  for (size_t m : {17, 24, 37, 133}) {
+    for (size_t n : {5, 8, 16, 24, 40, 70}) out.push_back({m, n, 27});
+  }
+  out.push_back({37, 8, 300});
+  out.push_back({37, 23, 513});
   return out;
 }
 
@@ -108,34 +114,56 @@ TEST(GemmF32, BiasClampAccumulateAndStride) {
       const std::vector<float> bias = RandomFloats(p.n, 5);
       std::vector<float> start(p.m * p.n);
       for (size_t i = 0; i < start.size(); ++i) start[i] = bias[i % p.n];
-      const size_t stride = p.n + 3;
-      std::vector<float> c(p.m * stride, 77.0f), clamped = c;
-      GemmResult result;
-      result.data = c.data();
-      result.stride = stride;
-      result.bias = bias.data();
-      const GemmLeft left = GemmLeft::RowMajor(a.data(), p.k, p.k);
-      const GemmRight right = GemmRight::RowMajor(b.data(), p.n);
-      GemmF32(p.m, p.n, left, right, result, nullptr);
-      ExpectProduct(p, a, b, start, c.data(), stride);
-      result.data = clamped.data();
-      result.low = 0.0f;
-      result.high = 0.5f;
-      GemmF32(p.m, p.n, left, right, result, nullptr);
-      for (size_t i = 0; i < c.size(); ++i) {
-        const bool inside = i % stride < p.n;
-        ASSERT_EQ(clamped[i], inside ? std::min(std::max(c[i], 0.0f), 0.5f) : 77.0f);
+      std::vector<float> packed(PackedFloats(p.k, p.n));
+      PackRowMajor(b.data(), p.k, p.n, p.n, packed.data());
+      for (const GemmRight& right :
+           {GemmRight::RowMajor(b.data(), p.n), GemmRight::Packed(packed.data(), p.k)}) {
+        const size_t stride = p.n + 3;
+        std::vector<float> c(p.m * stride, 77.0f), clamped = c;
+        GemmResult result;
+        result.data = c.data();
+        result.stride = stride;
+        result.bias = bias.data();
+        const GemmLeft left = GemmLeft::RowMajor(a.data(), p.k, p.k);
+        GemmF32(p.m, p.n, left, right, result, nullptr);
+        ExpectProduct(p, a, b, start, c.data(), stride);
+        result.data = clamped.data();
+        result.low = 0.0f;
+        result.high = 0.5f;
+        GemmF32(p.m, p.n, left, right, result, nullptr);
+        for (size_t i = 0; i < c.size(); ++i) {
+          const bool inside = i % stride < p.n;
+          ASSERT_EQ(clamped[i], inside ? std::min(std::max(c[i], 0.0f), 0.5f) : 77.0f);
+        }
+        // C += A * B on top of the bias rows.
+        result = {};
+        result.data = c.data();
+        result.stride = stride;
+        result.accumulate = true;
+        for (size_t m = 0; m < p.m; ++m) std::copy(bias.begin(), bias.end(), &c[m * stride]);
+        GemmF32(p.m, p.n, left, right, result, nullptr);
+        ExpectProduct(p, a, b, start, c.data(), stride);
       }
-      // C += A * B on top of the bias rows.
-      result = {};
-      result.data = c.data();
-      result.stride = stride;
-      result.accumulate = true;
-      for (size_t m = 0; m < p.m; ++m) std::copy(bias.begin(), bias.end(), &c[m * stride]);
-      GemmF32(p.m, p.n, left, right, result, nullptr);
-      ExpectProduct(p, a, b, start, c.data(), stride);
       if (::testing::Test::HasFatalFailure()) return;
     }
+  });
+}
+
+// Columns of half a vector take the elements of A by two; the last of an odd run has none beside
+// it.
+TEST(GemmF32, AnInfiniteElementStaysInItsRow) {
+  ForEachTarget(GemmTargets(), [](const char*) {
+    const size_t k = 3, n = 5;
+    const std::vector<float> a = {1.0f, 1.0f, INFINITY, INFINITY, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+    const std::vector<float> b(k * n, 2.0f);
+    std::vector<float> packed(PackedFloats(k, n)), c(3 * n);
+    PackRowMajor(b.data(), k, n, n, packed.data());
+    GemmResult result;
+    result.data = c.data();
+    result.stride = n;
+    GemmF32(3, n, GemmLeft::RowMajor(a.data(), k, k), GemmRight::Packed(packed.data(), k), result,
+            nullptr);
+    for (size_t i = 0; i < c.size(); ++i) EXPECT_EQ(c[i], i < 2 * n ? INFINITY : 6.0f) << i;
   });
 }
 

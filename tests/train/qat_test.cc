@@ -448,7 +448,9 @@ TEST(Qat, WhatCannotBeTrained) {
   EXPECT_THAT(again.status().ToString(), HasSubstr("quantized already"));
 }
 
-// The MNIST network, on digits.
+// The MNIST network, on digits, until its ranges have settled: after an epoch or two, up to 1.3 %
+// of the values with 4-bit weights differ by more than an integer, fewer or more with every last
+// bit of the sums.
 TEST(Qat, MnistNetwork) {
   REQUIRE_SHARED();
   ASSERT_OK_AND_ASSIGN(
@@ -472,7 +474,7 @@ TEST(Qat, MnistNetwork) {
   for (const char* recipe : {"int8", "static_wi4_ai8"}) {
     ASSERT_OK_AND_ASSIGN(
         const auto qat, QatModel::Create(graph, &data, For(recipe, QatRanges::kLearnt), Context{}));
-    ASSERT_OK(Train(qat->graph(), &data, Short(qat.get(), 1), Context{}, nullptr));
+    ASSERT_OK(Train(qat->graph(), &data, Short(qat.get(), 5), Context{}, nullptr));
     ASSERT_OK_AND_ASSIGN(const Graph integer, qat->Export(Context{}));
     ExpectSameOutputs(*qat->graph(), integer, data, 1.0f / 256);
     ExpectTrainedOutputs(qat.get(), data);
