@@ -306,7 +306,7 @@ const OpRecord& OneHotOp() {
   static const OpRecord record = [] {
     OpRecord r = MakeRecord(schema::BuiltinOperator_ONE_HOT, {"", "OneHot", "OneHot"}, OneHotShape,
                             PrepareOneHot, VersionOne);
-    r.quant.int8 = r.quant.int16x8 = true;
+    r.quant.int8 = true;  // LiteRT has no int16 kernel
     r.quant.inputs = {{Role::kIndex, -1}, {Role::kIndex, -1}, {Role::kActivation, -1}};
     r.quant.inputs_like_output = true;
     return r;

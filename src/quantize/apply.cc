@@ -275,8 +275,8 @@ class Applier {
     return subgraph_.AddTensor(std::move(tensor));
   }
 
-  // ARG_MAX, ARG_MIN, CUMSUM, REVERSE_SEQUENCE and SCATTER_ND on the integers, comparisons and
-  // divisions on a finer common scale, CAST by way of int32.
+  // ARG_MAX, ARG_MIN, CUMSUM, ONE_HOT, REVERSE_SEQUENCE and SCATTER_ND on the integers, comparisons
+  // and divisions on a finer common scale, CAST by way of int32.
   absl::Status EmitOnInt32(size_t n) {
     Node node = original_.nodes[n];
     if (node.op == schema::BuiltinOperator_CAST) {

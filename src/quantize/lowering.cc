@@ -65,6 +65,7 @@ Lowering PossibleLowering(schema::BuiltinOperator op) {
     case schema::BuiltinOperator_GREATER_EQUAL:
     case schema::BuiltinOperator_LESS:
     case schema::BuiltinOperator_LESS_EQUAL:
+    case schema::BuiltinOperator_ONE_HOT:
     case schema::BuiltinOperator_REVERSE_SEQUENCE:
     case schema::BuiltinOperator_SCATTER_ND:
       return Lowering::kInt32;
@@ -83,6 +84,8 @@ Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind)
       case schema::BuiltinOperator_FLOOR_DIV:
       case schema::BuiltinOperator_FLOOR_MOD:
         return IsDivisionByConstant(subgraph, node);
+      case schema::BuiltinOperator_ONE_HOT:
+        return IsFloat(subgraph, node.input(2));
       case schema::BuiltinOperator_SCATTER_ND:
         return IsActivation(subgraph, node.input(1));
       default:
