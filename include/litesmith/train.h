@@ -93,7 +93,7 @@ struct TrainRequest {
   // and LiteRT reads them so.
   bool sparse_encoding = true;
 
-  // Train for this recipe (int8, int16x8, static_wi4_ai8) and leave the quantized model. Calibrated
+  // Train for this recipe (int8, int16x8, static_wi4_ai8, or the .json of a mixed one) and leave the quantized model. Calibrated
   // on `num_calibration_samples` of the data first.
   std::string qat;
   TrainQatRanges qat_ranges = TrainQatRanges::kLearnt;

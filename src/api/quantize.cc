@@ -57,15 +57,7 @@ bool IsRecipeFile(const std::string& recipe) {
 
 absl::StatusOr<QuantizeOptions> OptionsOf(const QuantizeRequest& request) {
   QuantizeOptions options;
-  if (IsRecipeFile(request.recipe)) {
-    LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(request.recipe));
-    const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()),
-                                file->bytes().size());
-    LS_ASSIGN_OR_RETURN_IN(options.entries, ParseRecipe(text), request.recipe);
-    LS_ASSIGN_OR_RETURN_IN(options.recipe, LeadingRecipe(options.entries), request.recipe);
-  } else {
-    LS_ASSIGN_OR_RETURN(options.recipe, FindRecipe(request.recipe));
-  }
+  LS_RETURN_IF_ERROR(ReadRecipe(request.recipe, &options));
   options.keep_float = request.keep_float;
   options.input_type = request.input_type.value_or(ElementType::kFloat32);
   options.output_type = request.output_type.value_or(ElementType::kFloat32);
@@ -167,6 +159,19 @@ absl::StatusOr<Model> RetypeModel(const Model& model, const Graph& graph,
 }
 
 }  // namespace
+
+absl::Status ReadRecipe(const std::string& recipe, QuantizeOptions* options) {
+  if (!IsRecipeFile(recipe)) {
+    LS_ASSIGN_OR_RETURN(options->recipe, FindRecipe(recipe));
+    return absl::OkStatus();
+  }
+  LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(recipe));
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()),
+                              file->bytes().size());
+  LS_ASSIGN_OR_RETURN_IN(options->entries, ParseRecipe(text), recipe);
+  LS_ASSIGN_OR_RETURN_IN(options->recipe, LeadingRecipe(options->entries), recipe);
+  return absl::OkStatus();
+}
 
 std::vector<RecipeInfo> Recipes() {
   std::vector<RecipeInfo> out;

@@ -15,6 +15,8 @@
 
 namespace litesmith {
 
+struct QuantizeOptions;  // quantize/quantize.h
+
 struct ModelState {
   std::shared_ptr<const Graph> graph;
   std::string path;     // the file it was read from, and
@@ -49,6 +51,9 @@ void NotePreprocessing(const DataSource& source, const Dataset& dataset, Graph* 
 
 // The same from the source alone, where no data was read: only what was given.
 absl::Status NoteSource(const DataSource& source, Graph* graph);
+
+// The recipe of this name, or of a mixed recipe's file (.json), into the options.
+absl::Status ReadRecipe(const std::string& recipe, QuantizeOptions* options);
 
 // A picture as the input `name` ("": the only one) of a graph takes it: decoded, scaled,
 // preprocessed.

@@ -1,5 +1,6 @@
 #include "api/train_qat.h"
 
+#include "api/state.h"
 #include "api/train_compress.h"
 #include "tflite/notes.h"
 #include "train/qat.h"
@@ -12,7 +13,7 @@ constexpr float kRate = 0.02f, kRateOfInt4 = 0.1f;
 
 absl::StatusOr<QatOptions> OptionsOf(const TrainRequest& request) {
   QatOptions out;
-  LS_ASSIGN_OR_RETURN(out.quantize.recipe, FindRecipe(request.qat));
+  LS_RETURN_IF_ERROR(ReadRecipe(request.qat, &out.quantize));
   LS_RETURN_IF_ERROR(CheckQatRecipe(out.quantize.recipe));
   out.quantize.input_type = request.input_type;
   out.quantize.output_type = request.output_type;

@@ -114,7 +114,7 @@ void AddTraining(CLI::App* sub, Flags* flags) {
       ->option_text("on|off");
   sub->add_option("--qat", request.qat,
                   "Train for this recipe and write the quantized model: int8, int16x8, "
-                  "static_wi4_ai8 (int4 weights)")
+                  "static_wi4_ai8 (int4 weights), or a mixed recipe's file")
       ->type_name("RECIPE");
   sub->add_option("--qat-ranges", request.qat_ranges,
                   "Scales are learnt with the weights (default), or follow the ranges seen")

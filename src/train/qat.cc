@@ -7,6 +7,7 @@
 
 #include "ops/fake_quantize.h"
 #include "quantize/params.h"
+#include "quantize/recipe_file.h"
 #include "train/integer_forward.h"
 
 namespace litesmith {
@@ -56,7 +57,8 @@ class RangeHook : public TrainHook {
   bool Settled(int64_t step) const override { return places_.empty() || step >= last_; }
 
   std::string Describe() const override {
-    return fmt::format("qat, integer forward: {} {} {} {} {} {} {}", options_.quantize.recipe.name,
+    return fmt::format("qat, integer forward: {} {} {} {} {} {} {} {}",
+                       options_.quantize.recipe.name, RecipeText(EntriesOf(options_.quantize)),
                        static_cast<int>(options_.ranges), options_.momentum, options_.freeze_at,
                        options_.quantize.num_calibration_samples, options_.quantize.seed,
                        options_.quantize.allow_float);

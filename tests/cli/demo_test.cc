@@ -1,5 +1,6 @@
 // The main job through the program, on drawn digits; and what happens when it is interrupted.
 
+#include <algorithm>
 #include <filesystem>
 
 #include "tests/cli/process.h"
@@ -76,6 +77,28 @@ TEST(Demo, WritesTheModelsTheTableAndTheJson) {
     const std::string stem = std::filesystem::path(entry["path"].get<std::string>()).stem();
     EXPECT_EQ(entry["accuracy"], json["models"][stem]["accuracy"]) << stem;
   }
+}
+
+TEST(Demo, AllMakesPrunedAndClusteredModelsToo) {
+  const std::string dir = TempDir();
+  const RunResult result =
+      RunProgram({"demo", "--data", DigitFolder(), "--output", dir, "--epochs", "2", "--all"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::vector<std::string> files = kFiles;
+  for (const char* name : {"channels", "clustered", "clustered_int8", "pruned", "pruned_2x4"}) {
+    files.push_back(std::string("mnist_model_") + name + ".tflite");
+  }
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(ListFolder(dir + "/mnist_tflite_models"), files);
+  const nlohmann::json models = ReadJson(dir + "/benchmark_results.json")["models"];
+  EXPECT_EQ(models.size(), files.size());
+  for (const auto& [name, model] : models.items()) {
+    // Half of the channels of a network that was trained for two epochs.
+    EXPECT_GT(model["accuracy"].get<double>(), name == "mnist_model_channels" ? 0.4 : 0.6) << name;
+  }
+  const double whole = models["mnist_model_float32"]["size_kb"].get<double>();
+  EXPECT_LT(models["mnist_model_pruned"]["size_kb"].get<double>(), 0.4 * whole);
+  EXPECT_LT(models["mnist_model_channels"]["size_kb"].get<double>(), 0.4 * whole);
 }
 
 TEST(Demo, Int8FileHasInt8Borders) {

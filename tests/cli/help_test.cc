@@ -10,9 +10,10 @@ namespace {
 
 TEST(Help, EveryCommandHasExamples) {
   const std::vector<std::vector<std::string>> commands = {
-      {"convert"},   {"quantize"},          {"train"},        {"run"},     {"evaluate"},
-      {"benchmark"}, {"inspect"},           {"operators"}, {"summary"}, {"deploy"},    {"compare"}, {"advise"}, {"demo"},
-      {"data"},      {"data", "synthetic"}, {"data", "mnist"}};
+      {"convert"},      {"quantize"}, {"train"},     {"run"},     {"evaluate"},
+      {"benchmark"},    {"inspect"},  {"operators"}, {"summary"}, {"deploy"},
+      {"compare"},      {"advise"},   {"demo"},      {"data"},    {"data", "synthetic"},
+      {"data", "mnist"}};
   for (std::vector<std::string> words : commands) {
     words.push_back("--help");
     const RunResult result = RunProgram(words);

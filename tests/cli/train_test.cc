@@ -1,5 +1,6 @@
 // litesmith train, as a user runs it.
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
@@ -119,6 +120,27 @@ TEST_F(TrainCommand, AFullDiskKeepsTheCheckpointBefore) {
   EXPECT_NE(result.err.find("checkpoint.lsc"), std::string::npos) << result.err;
   EXPECT_EQ(ReadText(File("state/train/checkpoint.lsc")), state);
   EXPECT_EQ(ListFolder(File("state/train")).size(), 1u);
+}
+
+TEST_F(TrainCommand, QuantizationAwareByAMixedRecipe) {
+  const std::string recipe = File("recipe.json");
+  ASSERT_EQ(
+      RunProgram({"quantize", model_, "-o", File("quantized.tflite"), "--recipe", "int8",
+                  "--calibration-data", data_, "--keep-float", "dense_1", "--write-recipe", recipe})
+          .exit_code,
+      0);
+  Ok(model_, "mixed.tflite", {"--qat", recipe, "--epochs", "1"});
+  const auto types = [&](const std::string& name) {
+    std::vector<std::string> out;
+    const nlohmann::json json = ParseJson(RunProgram({"inspect", File(name), "--json", "-"}).out);
+    for (const auto& tensor : json["subgraphs"][0]["tensors"]) out.push_back(tensor["type"]);
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  EXPECT_EQ(types("mixed.tflite"), types("quantized.tflite"));
+  Ok(model_, "int8.tflite", {"--qat", "int8", "--epochs", "1"});
+  EXPECT_NE(types("mixed.tflite"), types("int8.tflite"));
+  ExpectError(Train(model_, "x.tflite", {"--qat", File("none.json")}), 1, {"none.json"});
 }
 
 TEST_F(TrainCommand, ATeacherNeedsNoLabels) {
