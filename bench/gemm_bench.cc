@@ -1,15 +1,44 @@
 // Rates of the float matrix product in GFLOP/s and of the integer one in multiply-adds a second, on
-// one thread unless the last argument says more. The integer kernels are those of this CPU within
-// LITESMITH_ISA.
+// one thread unless the last argument says more, and which part of the core's measured peak they
+// are. The integer kernels are those of this CPU within LITESMITH_ISA.
 #include <benchmark/benchmark.h>
 
 #include <vector>
 
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_int.h"
+#include "kernels/peak.h"
 
 namespace litesmith {
 namespace {
+
+const PeakRates& Peak() {
+  static const PeakRates rates = MeasurePeakRates(0.1);
+  return rates;
+}
+
+// `rate`: multiply-adds a second at most, in 10^9.
+void CountPeak(benchmark::State& state, double macs, double rate) {
+  state.counters["of_peak"] =
+      benchmark::Counter(1e-9 * macs / rate, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// Rows, columns and depth of ResNet50's layers (224 x 224 pixels) as matrix products.
+const std::vector<std::vector<int64_t>>& ResNet50() {
+  static const std::vector<std::vector<int64_t>> layers = {
+      {12544, 64, 147}, {3136, 64, 64},   {3136, 64, 576},  {3136, 256, 64}, {3136, 64, 256},
+      {784, 128, 512},  {784, 128, 1152}, {784, 512, 128},  {784, 512, 256}, {196, 256, 1024},
+      {196, 256, 2304}, {196, 1024, 256}, {196, 1024, 512}, {49, 512, 2048}, {49, 512, 4608},
+      {49, 2048, 512},  {49, 2048, 1024},
+  };
+  return layers;
+}
+void ResNet50Layers(benchmark::internal::Benchmark* bench, int64_t last) {
+  for (std::vector<int64_t> layer : ResNet50()) {
+    layer.push_back(last);
+    bench->Args(layer);
+  }
+}
 
 void Gemm(benchmark::State& state) {
   const auto m = static_cast<size_t>(state.range(0)), n = static_cast<size_t>(state.range(1)),
@@ -26,6 +55,7 @@ void Gemm(benchmark::State& state) {
     benchmark::DoNotOptimize(c.data());
     benchmark::ClobberMemory();
   }
+  CountPeak(state, static_cast<double>(m * n * k), Peak().float32);
   state.counters["GFLOP/s"] = benchmark::Counter(2e-9 * static_cast<double>(m * n * k),
                                                  benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -37,6 +67,7 @@ BENCHMARK(Gemm)
     ->Args({1024, 1024, 1024, 2})
     ->Args({64, 16, 1352, 1})
     ->Args({1, 512, 512, 1})
+    ->Args({1, 1000, 1280, 1})
     ->Args({1, 16, 1352, 1})
     ->Args({676, 8, 9, 1})
     ->Args({1024, 16, 144, 1})
@@ -50,6 +81,12 @@ BENCHMARK(Gemm)
     ->ArgsProduct({{3136, 256}, {24}, {96, 144}, {1}})
     ->ArgsProduct({{3136, 256}, {144}, {24}, {1}})
     ->ArgsProduct({{256}, {8, 16}, {96}, {1}})
+    ->UseRealTime();
+
+BENCHMARK(Gemm)
+    ->Name("ResNet50")
+    ->ArgNames({"M", "N", "K", "threads"})
+    ->Apply([](benchmark::internal::Benchmark* bench) { ResNet50Layers(bench, 1); })
     ->UseRealTime();
 
 // bytes: 1 is int8 times int8, 2 is int16 times int8.
@@ -87,6 +124,7 @@ void IntegerGemm(benchmark::State& state) {
     benchmark::ClobberMemory();
   }
   state.SetLabel(kernel.name);
+  CountPeak(state, static_cast<double>(m * n * k), wide ? Peak().int16 : Peak().int8);
   state.counters["GMAC/s"] = benchmark::Counter(1e-9 * static_cast<double>(m * n * k),
                                                 benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -96,6 +134,14 @@ BENCHMARK(IntegerGemm)
     ->ArgsProduct({{1024}, {16}, {144}, {1, 2}})
     ->ArgsProduct({{784}, {144}, {24}, {1, 2}})
     ->ArgsProduct({{1}, {1000}, {1280}, {1, 2}})
+    ->UseRealTime();
+BENCHMARK(IntegerGemm)
+    ->Name("ResNet50Integer")
+    ->ArgNames({"M", "N", "K", "bytes"})
+    ->Apply([](benchmark::internal::Benchmark* bench) {
+      ResNet50Layers(bench, 1);
+      ResNet50Layers(bench, 2);
+    })
     ->UseRealTime();
 
 }  // namespace

@@ -135,10 +135,11 @@ void RunVectorOf(size_t vectors, const float* a, size_t depth, const GemmRight& 
 }
 
 // The next tiles to `t`, as many as one call can take of the `left` rows; returns the rows of each.
-// More than kRows (where `tall` allows it) must be steps apart.
-size_t FindRows(RowCursor* cursor, size_t left, bool tall, Tile* t) {
+// More than kRows (where `tall` allows it) must be steps apart; all, where C has `gaps`.
+size_t FindRows(RowCursor* cursor, size_t left, bool tall, bool gaps, Tile* t) {
   const ptrdiff_t step = cursor->a->step;
   const size_t straight = std::min(cursor->Straight(), left);
+  if (gaps) left = straight;
   const size_t most = tall && straight > kRows ? kTallRows : kRows;
   const size_t rows = RowsOfTile(most > kRows ? straight : left, most);
   t->delta = static_cast<ptrdiff_t>(kRows) * step;
@@ -174,13 +175,17 @@ void RunColumns(const Block& block, size_t n, size_t vectors, bool half, Tile* t
   const size_t panels = next < all ? std::min(all - next, kVectors) : 0;
   const float* ahead =
       panels > 0 ? t->columns[0] + (next - n / kGemmPanel) * t->panel_stride : nullptr;
+  const bool gaps = block.c->row_stride != 0;
   RowCursor cursor(*block.a, block.m_begin);
   size_t tile = 0;
   for (size_t m = block.m_begin; m < block.m_end;) {
-    const size_t rows = FindRows(&cursor, block.m_end - m, tall, t);
+    t->c =
+        block.c->data +
+        (gaps ? cursor.y * block.c->row_stride + cursor.x * block.c->stride : m * block.c->stride) +
+        n;
+    const size_t rows = FindRows(&cursor, block.m_end - m, tall, gaps, t);
     t->ahead_tiles = tile < panels ? panels - tile : 0;
     t->ahead = tile < panels ? ahead + tile * t->panel_stride : nullptr;
-    t->c = block.c->data + m * block.c->stride + n;
     (run != nullptr ? run[rows - 1]
                     : tiles.run[rows - 1][vectors - 1][static_cast<size_t>(form)])(*t);
     m += t->tiles * rows;

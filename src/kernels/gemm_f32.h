@@ -87,6 +87,9 @@ struct GemmResult {
   bool accumulate = false;      // add to C; REQUIRES: no bias
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
+  // Where not 0, floats from C's row i * A's width to row (i + 1) * width: C is a part of an image.
+  // REQUIRES then: A is one image (height is not used).
+  size_t row_stride = 0;
 };
 
 // REQUIRES: C overlaps neither A nor B. K may be 0.

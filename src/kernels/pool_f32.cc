@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/pool_f32.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/float_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace litesmith {
@@ -60,6 +61,16 @@ HWY_INLINE void ForEachWindow(const ConvGeometry& g, size_t begin, size_t end, c
   }
 }
 
+// `b` where it is greater, else (also where one is no number) `a`: as std::max.
+template <class V>
+HWY_INLINE V Greater(V a, V b) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Max(b, a);  // x86 takes the second where one is no number
+#else
+  return hn::IfThenElse(hn::Lt(a, b), b, a);
+#endif
+}
+
 struct MaxStep {
   Window w;
   const float* from;
@@ -71,14 +82,10 @@ struct MaxStep {
     auto most = hn::Set(d, std::numeric_limits<float>::lowest());
     for (size_t y = 0; y < w.rows; ++y) {
       for (size_t x = 0; x < w.columns; ++x) {
-        const auto v = hn::LoadU(d, from + y * w.row_stride + x * w.column_stride + c);
-        most = hn::IfThenElse(hn::Lt(most, v), v, most);  // as std::max where v is a NaN
+        most = Greater(most, hn::LoadU(d, from + y * w.row_stride + x * w.column_stride + c));
       }
     }
-    const auto l = hn::Set(d, low), h = hn::Set(d, high);
-    most = hn::IfThenElse(hn::Lt(most, l), l, most);
-    most = hn::IfThenElse(hn::Lt(h, most), h, most);
-    hn::StoreU(most, d, to + c);
+    hn::StoreU(Clamp(d, most, low, high), d, to + c);
   }
 };
 

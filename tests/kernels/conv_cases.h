@@ -44,13 +44,25 @@ inline reference::ConvGeometry MakeConv(int batches, int size, int in_c, int out
 
 inline std::vector<reference::ConvGeometry> ConvCases() {
   return {
-      MakeConv(1, 28, 1, 8, 3, 1, 1, false),  MakeConv(3, 9, 1, 8, 3, 1, 1, true),
-      MakeConv(2, 8, 3, 16, 3, 2, 1, true),   MakeConv(1, 7, 3, 5, 5, 2, 1, false),
-      MakeConv(5, 4, 16, 24, 3, 1, 1, true),  MakeConv(2, 6, 20, 7, 1, 1, 1, false),
-      MakeConv(2, 6, 20, 17, 1, 2, 1, true),  MakeConv(2, 9, 4, 6, 3, 1, 2, true),
-      MakeConv(1, 11, 4, 6, 3, 1, 3, false),  MakeConv(1, 8, 6, 9, 3, 1, 1, true, 3),
-      MakeConv(2, 8, 8, 8, 3, 2, 1, true, 8), MakeConv(1, 5, 2, 3, 4, 3, 1, true),
-      MakeConv(1, 6, 40, 33, 3, 1, 1, true),  MakeConv(1, 3, 300, 4, 1, 1, 1, false),
+      MakeConv(1, 28, 1, 8, 3, 1, 1, false),
+      MakeConv(3, 9, 1, 8, 3, 1, 1, true),
+      MakeConv(2, 8, 3, 16, 3, 2, 1, true),
+      MakeConv(1, 7, 3, 5, 5, 2, 1, false),
+      MakeConv(5, 4, 16, 24, 3, 1, 1, true),
+      MakeConv(2, 6, 20, 7, 1, 1, 1, false),
+      MakeConv(2, 6, 20, 17, 1, 2, 1, true),
+      MakeConv(2, 9, 4, 6, 3, 1, 2, true),
+      MakeConv(1, 11, 4, 6, 3, 1, 3, false),
+      MakeConv(1, 8, 6, 9, 3, 1, 1, true, 3),
+      MakeConv(2, 8, 8, 8, 3, 2, 1, true, 8),
+      MakeConv(1, 5, 2, 3, 4, 3, 1, true),
+      MakeConv(1, 6, 40, 33, 3, 1, 1, true),
+      MakeConv(1, 3, 300, 4, 1, 1, 1, false),
+      // So large that only the border is copied.
+      MakeConv(2, 40, 9, 5, 3, 1, 1, true),
+      MakeConv(1, 64, 3, 8, 3, 2, 1, true),
+      MakeConv(1, 65, 3, 17, 5, 2, 1, true),
+      MakeConv(1, 40, 8, 6, 3, 1, 2, true, 2),
   };
 }
 
