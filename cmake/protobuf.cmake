@@ -1,6 +1,9 @@
 # saved_model.pb.{h,cc} from src/import/saved_model/saved_model.proto, in the build folder, compiled apart from
 # the library because generated code does not pass its warnings.
 find_package(Protobuf REQUIRED)
+if(LITESMITH_ARCHIVES)
+  litesmith_link_archives("^protobuf::libprotobuf-lite$")
+endif()
 set(proto_dir ${CMAKE_BINARY_DIR}/generated)
 add_custom_command(
   OUTPUT ${proto_dir}/saved_model.pb.h ${proto_dir}/saved_model.pb.cc

@@ -17,6 +17,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
                       -Wno-array-bounds -Wno-dangling-pointer -Wno-psabi)
 endif()
+# Libraries that nothing is taken from are not loaded.
+add_link_options(-Wl,--as-needed)
 if(LITESMITH_WERROR)
   add_compile_options(-Werror)
 endif()
