@@ -33,6 +33,9 @@ struct BenchmarkRequest {
   DataSource data;        // path empty: no accuracy
   // BenchmarkFiles: also time the same .tflite files in LiteRT, in turns with ours.
   std::optional<LitertOptions> litert;
+  // BenchmarkFiles: the float model that the quantized ones were made of; "": none. Says which of
+  // their nodes are slower, and why.
+  std::string float_model;
 };
 
 // Times single inferences (batch 1) on random inputs from a fixed seed.
@@ -88,6 +91,23 @@ struct LitertComparison {
   double greatest_difference = 0;
 };
 
+// A node of a quantized model that takes longer than its counterpart in float, or has none.
+struct SlowNode {
+  int64_t node = 0;
+  std::string op, kernel;
+  double ms = 0;
+  std::optional<int64_t> float_node;
+  std::optional<double> float_ms;
+  std::vector<std::string> reasons;  // from the graph and from measurements
+};
+
+// A quantized model beside its float one, node by node.
+struct FloatComparison {
+  double ms = 0, float_ms = 0;  // sums over all nodes
+  int64_t nodes = 0, paired = 0;
+  std::vector<SlowNode> slow;  // the most time lost first
+};
+
 // One line of a benchmark.
 struct BenchmarkRow {
   std::string name;  // the file's stem
@@ -97,6 +117,7 @@ struct BenchmarkRow {
   Latency latency;
   std::optional<ModelProfile> profile;
   std::optional<LitertComparison> litert;
+  std::optional<FloatComparison> compare_float;
 };
 
 // The table and the JSON form {"timestamp", "system_info", "baseline_accuracy", "models": {stem:

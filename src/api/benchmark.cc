@@ -54,20 +54,40 @@ std::vector<std::string> Advice(const std::vector<BenchmarkRow>& rows,
   return out;
 }
 
+absl::StatusOr<std::shared_ptr<const Graph>> GraphToRun(const Model& model,
+                                                        const BenchmarkRequest& request) {
+  LS_ASSIGN_OR_RETURN(auto graph, ModelAccess::GraphOf(model));
+  if (request.kernels != KernelMode::kBest) return graph;
+  return FuseForRunning(std::move(graph));
+}
+
+BenchmarkOptions OptionsOf(const BenchmarkRequest& request) {
+  return {request.num_runs, request.warmup_runs, request.num_threads, request.kernels,
+          request.min_seconds};
+}
+
+// The float model that quantized ones are compared with; null where none is asked for.
+absl::StatusOr<std::shared_ptr<const Graph>> FloatGraph(const BenchmarkRequest& request,
+                                                        const Context& context) {
+  if (request.float_model.empty()) return std::shared_ptr<const Graph>();
+  LS_ASSIGN_OR_RETURN(const Model model, Model::Load(request.float_model, context));
+  if (!IsFloatModel(*ModelAccess::State(model)->graph)) {
+    return Invalid("{}: is quantized itself; give the float model that the others were made of",
+                   request.float_model);
+  }
+  return GraphToRun(model, request);
+}
+
 // `litert` null: ours alone.
 absl::StatusOr<Latency> Measure(const Model& model, const BenchmarkRequest& request,
                                 const Context& context, ModelProfile* profile,
                                 LitertComparison* litert) {
-  LS_ASSIGN_OR_RETURN(auto graph, ModelAccess::GraphOf(model));
-  if (request.kernels == KernelMode::kBest) {
-    LS_ASSIGN_OR_RETURN(graph, FuseForRunning(std::move(graph)));
-  }
+  LS_ASSIGN_OR_RETURN(const auto graph, GraphToRun(model, request));
   if (request.num_runs < 1 || request.warmup_runs < 0) {
     return Invalid("--num-runs is {} and --warmup-runs {}; at least 1 and 0 are needed",
                    request.num_runs, request.warmup_runs);
   }
-  const BenchmarkOptions options{request.num_runs, request.warmup_runs, request.num_threads,
-                                 request.kernels, request.min_seconds};
+  const BenchmarkOptions options = OptionsOf(request);
   if (litert == nullptr) {
     LS_ASSIGN_OR_RETURN_IN(const Latency latency, MeasureLatency(graph, options, context, profile),
                            model.path());
@@ -116,6 +136,7 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
         .Set("latency_ms", LatencyValue(row.latency))
         .Set("fps", row.latency.avg > 0 ? Value(1000.0 / row.latency.avg) : Value());
     if (row.litert) entry.Set("litert", LitertValue(row));
+    if (row.compare_float) entry.Set("compare_float", FloatComparisonValue(*row.compare_float));
     if (row.profile) entry.Set("profile", ProfileValue(*row.profile));
     models.Set(row.name, std::move(entry));
   }
@@ -127,6 +148,7 @@ Report BenchmarkReport(const std::vector<BenchmarkRow>& rows, const SystemInfo& 
   AddLitertTable(rows, &report);
   for (const BenchmarkRow& row : rows) {
     if (row.profile) AddProfileTables(row.name, *row.profile, &report);
+    if (row.compare_float) AddFloatComparison(row.name, *row.compare_float, &report);
   }
   for (std::string& line : Advice(rows, baseline)) report.notes.push_back(std::move(line));
   report.notes.push_back(SystemLine(system));
@@ -138,6 +160,7 @@ absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
   LS_ASSIGN_OR_RETURN(const std::vector<std::string> paths, FindModels(models));
   if (request.litert) LS_RETURN_IF_ERROR(CheckLitert(*request.litert));
   LS_ASSIGN_OR_RETURN(const auto affinity, CpuAffinity::Set(request.cpus));
+  LS_ASSIGN_OR_RETURN(const auto float_graph, FloatGraph(request, context));
   const SystemInfo system = ReadSystemInfo();
   std::vector<BenchmarkRow> rows;
   std::set<std::string> names;
@@ -159,6 +182,12 @@ absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
     if (profile != nullptr) {
       profile->rss_growth_bytes = ResidentBytes() - resident;
       profile->peak_rss_bytes = PeakResidentBytes();
+    }
+    if (float_graph != nullptr && !row.is_baseline) {
+      LS_ASSIGN_OR_RETURN(const auto graph, GraphToRun(model, request));
+      LS_ASSIGN_OR_RETURN_IN(row.compare_float,
+                             CompareWithFloat(graph, float_graph, OptionsOf(request), context),
+                             path);
     }
     if (!request.data.path.empty()) {
       EvaluateRequest evaluate;

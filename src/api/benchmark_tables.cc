@@ -145,6 +145,53 @@ void AddLitertTable(const std::vector<BenchmarkRow>& rows, Report* report) {
   if (!table.rows.empty()) report->tables.push_back(std::move(table));
 }
 
+Value FloatComparisonValue(const FloatComparison& comparison) {
+  Value slower = Value::List{};
+  for (const SlowNode& slow : comparison.slow) {
+    Value reasons = Value::List{};
+    for (const std::string& reason : slow.reasons) reasons.Add(reason);
+    Value entry;
+    entry.Set("node", slow.node)
+        .Set("op", slow.op)
+        .Set("kernel", slow.kernel)
+        .Set("ms", slow.ms)
+        .Set("float_node", slow.float_node)
+        .Set("float_ms", slow.float_ms)
+        .Set("reasons", std::move(reasons));
+    slower.Add(std::move(entry));
+  }
+  Value out;
+  out.Set("ms", comparison.ms)
+      .Set("float_ms", comparison.float_ms)
+      .Set("nodes", comparison.nodes)
+      .Set("paired", comparison.paired)
+      .Set("slower", std::move(slower));
+  return out;
+}
+
+void AddFloatComparison(const std::string& name, const FloatComparison& comparison,
+                        Report* report) {
+  TableView table{
+      fmt::format("{}: slower than in float", Printable(name)),
+      {{"#", true}, {"operator"}, {"kernel"}, {"ms", true}, {"float ms", true}, {"why"}},
+      {}};
+  for (const SlowNode& slow : comparison.slow) {
+    std::string why = fmt::format("{}", fmt::join(slow.reasons, "; "));
+    if (why.empty()) why = "nothing that is known of it says why";
+    table.rows.push_back({std::to_string(slow.node), Printable(slow.op), Printable(slow.kernel),
+                          fmt::format("{:.4f}", slow.ms),
+                          slow.float_ms ? fmt::format("{:.4f}", *slow.float_ms) : "-",
+                          Printable(why)});
+  }
+  if (!table.rows.empty()) report->tables.push_back(std::move(table));
+  report->notes.push_back(fmt::format(
+      "{}: its nodes take {:.4f} ms, those of the float model {:.4f}; {} of {} have a counterpart, "
+      "{} "
+      "{} slower",
+      Printable(name), comparison.ms, comparison.float_ms, comparison.paired, comparison.nodes,
+      comparison.slow.size(), comparison.slow.size() == 1 ? "is" : "are"));
+}
+
 Value ProfileValue(const ModelProfile& profile) {
   Value nodes = Value::List{};
   for (const NodeProfile& node : profile.nodes) {

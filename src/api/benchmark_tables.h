@@ -18,6 +18,10 @@ std::string SystemLine(const SystemInfo& system);
 Value LitertValue(const BenchmarkRow& row);
 void AddLitertTable(const std::vector<BenchmarkRow>& rows, Report* report);
 
+// A quantized model's nodes beside those of the float one, as JSON and as a table with a note.
+Value FloatComparisonValue(const FloatComparison& comparison);
+void AddFloatComparison(const std::string& name, const FloatComparison& comparison, Report* report);
+
 // A profile as JSON, and as tables in `report`: operators by their share, and each node.
 Value ProfileValue(const ModelProfile& profile);
 void AddProfileTables(const std::string& name, const ModelProfile& profile, Report* report);

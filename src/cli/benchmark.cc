@@ -16,6 +16,7 @@ absl::Status DoBenchmark(const Flags& flags, const Context& context) {
   const auto models = FindModels(flags.models);
   if (!models.ok()) return models.status();
   std::vector<std::string> inputs = *models;
+  inputs.push_back(flags.request.float_model);
   inputs.push_back(flags.request.data.path);
   inputs.push_back(flags.request.data.labels);
   if (absl::Status status = CheckJson(flags.json, inputs); !status.ok()) return status;
@@ -58,6 +59,10 @@ void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
   AddKernels(sub, &flags->request.kernels, nullptr);
   AddRuntime(sub, "litert: time the same models in LiteRT, too, in turns, and compare the outputs",
              &flags->runtime);
+  sub->add_option("--compare-float", flags->request.float_model,
+                  "The float model that the quantized ones were made of: say which of their nodes "
+                  "are slower, and why")
+      ->type_name("MODEL");
   sub->add_option("--data", flags->request.data.path, "Data set for the accuracy column")
       ->type_name("PATH");
   AddPreprocessing(sub, &flags->request.data);
@@ -67,6 +72,7 @@ void AddBenchmark(CLI::App* app, CommonFlags*, Action* chosen) {
       "  litesmith benchmark mnist_tflite_models --data mnist/ --json results.json\n"
       "  litesmith benchmark model.tflite --num-threads 4 --num-runs 200\n"
       "  litesmith benchmark model.tflite --profile --cpu-affinity 1\n"
+      "  litesmith benchmark model_int8.tflite --compare-float model.tflite\n"
       "  litesmith benchmark model.tflite --runtime litert --min-secs 1\n"
       "The flags of TFLite's benchmark_model have the same meaning here: --graph, --num_threads,\n"
       "--warmup_runs, --num_runs, --min_secs, --enable_op_profiling.");

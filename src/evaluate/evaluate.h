@@ -58,6 +58,14 @@ absl::StatusOr<Latency> MeasureBesideLitert(std::shared_ptr<const Graph> graph,
                                             LitertComparison* comparison,
                                             ModelProfile* profile = nullptr);
 
+// Times the nodes of a quantized graph and of the float graph it was made of, in turns, and says
+// which are slower and why. Nodes are paired by the names of their outputs, else by operator and
+// order.
+absl::StatusOr<FloatComparison> CompareWithFloat(std::shared_ptr<const Graph> quantized,
+                                                 std::shared_ptr<const Graph> float_graph,
+                                                 const BenchmarkOptions& options,
+                                                 const Context& context);
+
 // Statistics of durations in milliseconds. REQUIRES: not empty.
 Latency Summarise(std::vector<double> milliseconds);
 

@@ -125,8 +125,8 @@ struct LitertModel::State {
 };
 
 absl::Status LitertModel::State::Load(const std::string& file) {
-  // No accelerators but the processor, and no log: errors are ours to tell. (Of XNNPACK it says a line
-  // on standard error all the same.)
+  // No accelerators but the processor, and no log: errors are ours to tell. (Of XNNPACK it says a
+  // line on standard error all the same.)
   const litert::EnvironmentOption settings[] = {{kAutoRegisterAccelerators, {kAnyInt, kCpu}},
                                                 {kMinLoggerSeverity, {kAnyInt, kSilent}}};
   LS_RETURN_IF_ERROR(

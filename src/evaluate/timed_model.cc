@@ -109,15 +109,23 @@ absl::StatusOr<std::vector<double>> TimedModel::RunMany(const BenchmarkOptions& 
   return TimeRuns(options.num_runs, options.min_seconds, context, [&] { return RunOnce(); });
 }
 
+absl::StatusOr<std::vector<double>> TimedModel::NodeSeconds(int runs, double min_seconds,
+                                                            const Context& context) {
+  executor_->EnableProfile(true);
+  LS_ASSIGN_OR_RETURN(const std::vector<double> ms,
+                      TimeRuns(runs, min_seconds, context, [&] { return RunOnce(); }));
+  executor_->EnableProfile(false);
+  std::vector<double> seconds = executor_->profile_seconds();
+  for (double& s : seconds) s /= static_cast<double>(ms.size());
+  return seconds;
+}
+
 absl::Status TimedModel::Profile(const BenchmarkOptions& options, const Context& context,
                                  ModelProfile* profile) {
   profile->prepare_ms = prepare_ms_;
   profile->prepared_bytes = prepared_bytes_;
-  executor_->EnableProfile(true);
-  LS_ASSIGN_OR_RETURN(const std::vector<double> runs, RunMany(options, context));
-  executor_->EnableProfile(false);
-  std::vector<double> seconds = executor_->profile_seconds();
-  for (double& s : seconds) s /= static_cast<double>(runs.size());
+  LS_ASSIGN_OR_RETURN(const std::vector<double> seconds,
+                      NodeSeconds(options.num_runs, options.min_seconds, context));
   const int threads = Context{.num_threads = options.num_threads}.Threads();
   FillNodeProfiles(*graph_, *executor_, seconds, threads, profile);
   profile->arena_bytes = static_cast<int64_t>(executor_->arena_bytes());

@@ -37,7 +37,12 @@ class TimedModel {
   absl::StatusOr<std::vector<double>> RunMany(const BenchmarkOptions& options,
                                               const Context& context);
 
-  // Runs as often again with a clock around every node.
+  // Seconds of each node of the main subgraph in one inference: means over `runs` with a clock
+  // around every node.
+  absl::StatusOr<std::vector<double>> NodeSeconds(int runs, double min_seconds,
+                                                  const Context& context);
+
+  // The same as often as options say, into a profile.
   absl::Status Profile(const BenchmarkOptions& options, const Context& context,
                        ModelProfile* profile);
 
