@@ -160,34 +160,37 @@ constexpr size_t kSerialWork = 1 << 20;
 // Products of 16-bit numbers with weights within +-255 that 32-bit sums hold whatever their values.
 constexpr size_t kExactGroups = 128;
 
-// The starts of A's rows [begin, end).
-void FindRows(const IntLeft& a, size_t begin, size_t end, const std::byte** rows) {
+// The starts of A's rows [begin, end). `sparse`: of the blocks of kIntLineRows that `spaced` tells
+// (IntTile::spaced) only the first row.
+uint32_t FindRows(const IntLeft& a, size_t begin, size_t end, bool sparse, const std::byte** rows) {
+  static_assert(kMostRows / kIntLineRows <= 32);
+  uint32_t spaced = 0;
   size_t x = begin % a.width, y = begin / a.width % a.height;
   const auto* image = static_cast<const std::byte*>(a.data) +
                       static_cast<ptrdiff_t>(begin / a.width / a.height) * a.image_stride;
   const std::byte* row = image + static_cast<ptrdiff_t>(y) * a.row_stride;
-  while (begin < end) {
-    const size_t count = std::min(end - begin, a.width - x);
-    const std::byte* first = row + static_cast<ptrdiff_t>(x) * a.step;
-    for (const std::byte** stop = rows + count; rows != stop; first += a.step) *rows++ = first;
-    begin += count;
+  for (size_t m = begin; m < end;) {
+    const size_t stop = std::min(end, m + a.width - x);  // of this row
+    const std::byte* at = row + static_cast<ptrdiff_t>(x) * a.step;
+    while (m < stop) {
+      if ((m - begin) % kIntLineRows == 0 && m + kIntLineRows <= stop) {
+        spaced |= 1u << (m - begin) / kIntLineRows;
+        if (sparse) {
+          rows[m - begin] = at;
+          m += kIntLineRows;
+          at += static_cast<ptrdiff_t>(kIntLineRows) * a.step;
+          continue;
+        }
+      }
+      rows[m++ - begin] = at;
+      at += a.step;
+    }
     x = 0;
     row += a.row_stride;
     if (++y < a.height) continue;
     y = 0;
     image += a.image_stride;
     row = image;
-  }
-}
-
-// IntTile::spaced for the rows [begin, end).
-uint32_t FindSpaced(const IntLeft& a, size_t begin, size_t end) {
-  static_assert(kMostRows / kIntLineRows <= 32);
-  uint32_t spaced = 0;
-  size_t x = begin % a.width;
-  for (size_t m = begin; m + kIntLineRows <= end; m += kIntLineRows) {
-    if (x + kIntLineRows <= a.width) spaced |= 1u << (m - begin) / kIntLineRows;
-    for (x += kIntLineRows; x >= a.width;) x -= a.width;
   }
   return spaced;
 }
@@ -298,13 +301,15 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
   alignas(64) static constexpr int32_t kZeros[kIntTileColumns] = {};
   alignas(64) int32_t sums[kMostRows * kIntTileColumns];
   const std::byte* rows[kMostRows];
-  FindRows(a, m_begin, m_end, rows);
+  // Only what FindLines or FindFloats serves does without the rows of spaced blocks.
+  bool sparse = p.b.bytes && p.b.kernel->isa == DotIsa::kAvx512Vnni;
+  const uint32_t spaced = FindRows(a, m_begin, m_end, sparse, rows);
   const size_t num_rows = m_end - m_begin;
   const size_t rows_of_lines = num_rows / kIntLineRows * kIntLineRows;
   IntTile t;
   t.rows = rows;
   t.num_rows = num_rows;
-  t.spaced = FindSpaced(a, m_begin, m_end);
+  t.spaced = spaced;
   t.step = a.step;
   t.taps = a.taps;
   t.num_taps = p.b.taps;
@@ -347,6 +352,10 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
       t.init = own;
     }
     if (done == num_rows) continue;
+    if (done == 0 && sparse) {
+      FindRows(a, m_begin, m_end, false, rows);
+      sparse = false;
+    }
     t.rows = rows + done;
     t.num_rows = num_rows - done;
     p.tile(t);

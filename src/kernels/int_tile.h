@@ -44,7 +44,8 @@ struct IntTileFloats {
 struct IntTile {
   const std::byte* const* rows;
   size_t num_rows;
-  // Bit i: rows[kIntLineRows * i] and the next 7 are `step` apart.
+  // Bit i: rows[kIntLineRows * i] and the next 7 are `step` apart. With `lines` or `floats` only
+  // the first of them is in `rows`.
   uint32_t spaced = 0;
   ptrdiff_t step = 0;
   const std::byte* panels[kIntTilePanels];
