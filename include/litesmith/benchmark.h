@@ -72,6 +72,9 @@ struct ModelProfile {
   double prepare_ms = 0;    // shapes, packed weights, memory plan
   double first_run_ms = 0;  // the steady state is the Latency
   double peak_float32_gmacs = 0, peak_int16_gmacs = 0, peak_int8_gmacs = 0;  // of one core
+  // With several threads: what so many loops of float products, each on a CPU of its own, reach
+  // together, over what one reaches. An inference cannot scale further.
+  std::optional<double> peak_scaling;
   int64_t arena_bytes = 0;       // activations, planned by lifetime
   int64_t prepared_bytes = 0;    // packed weights, tables, the plan; 0 where it cannot be known
   int64_t rss_growth_bytes = 0;  // resident memory after the runs less that before loading

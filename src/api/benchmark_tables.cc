@@ -212,6 +212,7 @@ Value ProfileValue(const ModelProfile& profile) {
                              .Set("float32", profile.peak_float32_gmacs)
                              .Set("int16", profile.peak_int16_gmacs)
                              .Set("int8", profile.peak_int8_gmacs))
+      .Set("peak_scaling", profile.peak_scaling)
       .Set("arena_bytes", profile.arena_bytes)
       .Set("prepared_bytes", profile.prepared_bytes)
       .Set("rss_growth_bytes", profile.rss_growth_bytes)
@@ -233,6 +234,10 @@ void AddProfileTables(const std::string& name, const ModelProfile& profile, Repo
       fmt::format("peak of one core, measured: {:.0f} GMAC/s in float32, {:.0f} in int16, {:.0f} "
                   "in int8",
                   profile.peak_float32_gmacs, profile.peak_int16_gmacs, profile.peak_int8_gmacs));
+  if (profile.peak_scaling) {
+    report->notes.back() += fmt::format(
+        "; the threads in use, each on a CPU of its own: {:.2f} times", *profile.peak_scaling);
+  }
 }
 
 }  // namespace litesmith

@@ -34,7 +34,8 @@ void AddInspect(CLI::App* app, CommonFlags*, Action* chosen) {
   CLI::App* sub = app->add_subcommand("inspect", "What is in a model");
   auto flags = Declare<Flags>(sub, chosen, DoInspect);
   sub->add_option("MODEL", flags->model, ".tflite, .keras or .h5")->required();
-  sub->add_flag("--json{-}", flags->json, "Print JSON instead; --json=FILE writes it to a file");
+  sub->add_flag("--json{-}", flags->json,
+                "Print JSON instead; --json FILE.json writes it to a file");
   sub->add_option("--html", flags->html,
                   "Write a page instead: the graph, weights, where bytes and work are")
       ->type_name("FILE");

@@ -13,6 +13,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -43,8 +44,17 @@ std::string OneLine(std::string text) {
   return text;
 }
 
-// '-' and '_' are the same in the names of flags. "--json -" becomes one word, because `inspect
-// --json` takes no file.
+// `inspect --json` takes no file of its own, as it may stand before the model; what ends in .json
+// after it is one all the same, when there is a model beside it.
+bool IsJsonFile(int argc, char** argv, int i) {
+  const std::string_view word = argv[i];
+  if (word == "-") return true;
+  if (!word.ends_with(".json") || std::strcmp(argv[1], "inspect") != 0) return false;
+  const auto plain = [](const char* w) { return w[0] != '-'; };
+  return std::count_if(argv + 2, argv + argc, plain) > 1;
+}
+
+// '-' and '_' are the same in the names of flags. "--json -" becomes one word (see IsJsonFile).
 std::vector<std::string> Normalise(int argc, char** argv) {
   std::vector<std::string> out;
   bool flags = true;
@@ -54,9 +64,8 @@ std::vector<std::string> Normalise(int argc, char** argv) {
     if (flags && word.rfind("--", 0) == 0) {
       const size_t end = std::min(word.find('='), word.size());
       std::replace(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(end), '_', '-');
-      if (word == "--json" && i + 1 < argc && std::strcmp(argv[i + 1], "-") == 0) {
-        word += "=-";
-        ++i;
+      if (word == "--json" && i + 1 < argc && IsJsonFile(argc, argv, i + 1)) {
+        word += std::string("=") + argv[++i];
       }
     }
     out.push_back(std::move(word));

@@ -1,11 +1,60 @@
 #include "evaluate/profile.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
 #include "kernels/peak.h"
 
 namespace litesmith {
 namespace {
 
-constexpr double kPeakSeconds = 0.01;
+constexpr double kPeakSeconds = 0.01, kScalingSeconds = 0.03;
+
+// The calling thread onto the k-th of the CPUs it may use, counted round.
+void Pin(int k) {
+#if defined(__linux__)
+  cpu_set_t allowed, one;
+  if (::sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  k %= std::max(1, CPU_COUNT(&allowed));
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || k-- > 0) continue;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    static_cast<void>(::sched_setaffinity(0, sizeof(one), &one));
+    return;
+  }
+#endif
+}
+
+// What `threads` loops of float products reach together, over what one reaches.
+double MeasureScaling(int threads) {
+  const auto run = [](int count) {
+    std::vector<std::thread> loops;
+    std::vector<double> rates(static_cast<size_t>(count));
+    std::atomic<int> ready{0};
+    for (int k = 0; k < count; ++k) {
+      loops.emplace_back([&, k] {
+        Pin(k);
+        ++ready;
+        while (ready.load() < count) std::this_thread::yield();
+        rates[static_cast<size_t>(k)] = MeasurePeakRates(kScalingSeconds).float32;
+      });
+    }
+    double sum = 0;
+    for (size_t k = 0; k < loops.size(); ++k) {
+      loops[k].join();
+      sum += rates[k];
+    }
+    return sum;
+  };
+  const double one = run(1);
+  return one > 0 ? run(threads) / one : 0;
+}
 
 // The rate that a node's arithmetic could reach: that of its activations' type, int8 where they are
 // quantized at run time.
@@ -63,6 +112,7 @@ void FillNodeProfiles(const Graph& graph, const Executor& executor,
   profile->peak_float32_gmacs = peak.float32;
   profile->peak_int16_gmacs = peak.int16;
   profile->peak_int8_gmacs = peak.int8;
+  if (threads > 1) profile->peak_scaling = MeasureScaling(threads);
   double total = 0;
   for (double s : seconds) total += s;
   for (size_t n = 0; n < graph.main().nodes.size(); ++n) {

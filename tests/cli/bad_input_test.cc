@@ -97,6 +97,22 @@ TEST_F(BadInput, LitertsLibrary) {
               {float_, "pip install"});
 }
 
+TEST_F(BadInput, InspectsJsonStandsWhereItLikes) {
+  const std::string printed = RunProgram({"inspect", int8_, "--json"}).out;
+  EXPECT_EQ(RunProgram({"inspect", "--json", int8_}).out, printed);
+  EXPECT_EQ(RunProgram({"inspect", int8_, "--json", "-"}).out, printed);
+  EXPECT_EQ(RunProgram({"inspect", "--json=-", int8_}).out, printed);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"inspect", int8_, "--json", File("a.json")},
+                                             {"inspect", "--json", File("b.json"), int8_},
+                                             {"inspect", int8_, "--json=" + File("c.json")}}) {
+    EXPECT_EQ(RunProgram(words).exit_code, 0) << words[1];
+  }
+  for (const char* name : {"a.json", "b.json", "c.json"}) {
+    EXPECT_EQ(ReadText(File(name)), printed) << name;
+  }
+}
+
 TEST_F(BadInput, EmptyFiles) {
   for (const char* name : {"e.tflite", "e.keras", "e.h5"}) {
     WriteBytes(File(name), "");

@@ -1,8 +1,12 @@
 // Run must not allocate: counted in operator new, which this program replaces.
 
+#include <dlfcn.h>
+#include <pthread.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -15,10 +19,13 @@
 namespace {
 
 thread_local bool counting = false;
-thread_local int64_t allocations = 0;
+thread_local int64_t allocations = 0, allocated_bytes = 0, locks = 0;
 
 void* Allocate(size_t size, size_t alignment) {
-  if (counting) ++allocations;
+  if (counting) {
+    ++allocations;
+    allocated_bytes += static_cast<int64_t>(size);
+  }
   void* p = alignment > alignof(std::max_align_t)
                 ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
                 : std::malloc(size == 0 ? 1 : size);
@@ -50,6 +57,18 @@ void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
 void operator delete[](void* p, size_t, std::align_val_t) noexcept { std::free(p); }
 
+// std::mutex and all others lock here. Sanitizers have one of their own.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define LITESMITH_COUNTS_LOCKS
+extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) {
+  using Lock = int (*)(pthread_mutex_t*);
+  static Lock real = nullptr;
+  if (real == nullptr) real = reinterpret_cast<Lock>(::dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+  if (counting) ++locks;
+  return real(mutex);
+}
+#endif
+
 namespace litesmith {
 namespace {
 
@@ -63,11 +82,12 @@ int64_t AllocationsOfRun(std::shared_ptr<const Graph> graph, KernelMode kernels)
   EXPECT_OK(executor);
   if (!executor.ok()) return -1;
   EXPECT_OK((*executor)->Run());
-  allocations = 0;
+  allocations = locks = 0;
   counting = true;
   const bool ok = (*executor)->Run().ok();
   counting = false;
   EXPECT_TRUE(ok);
+  EXPECT_EQ(locks, 0) << "on one thread";
   return allocations;
 }
 
@@ -77,6 +97,41 @@ TEST(Allocation, TheCounterCounts) {
   auto p = std::make_unique<std::string>(100, 'x');
   counting = false;
   EXPECT_GE(allocations, 2);
+}
+
+#ifdef LITESMITH_COUNTS_LOCKS
+TEST(Allocation, LocksAreCounted) {
+  std::mutex mutex;
+  locks = 0;
+  counting = true;
+  mutex.lock();
+  counting = false;
+  mutex.unlock();
+  EXPECT_EQ(locks, 1);
+}
+#endif
+
+// 1 MB of weights, packed once.
+TEST(Allocation, ClonesShareWhatIsPacked) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 512});
+  b.Output(b.Op(schema::BuiltinOperator_FULLY_CONNECTED, "y",
+                {x, b.Ramp("w", {512, 512}, -0.5f, 1e-5f), -1}, {1, 512},
+                Options(schema::FullyConnectedOptionsT{})));
+  constexpr int64_t kWeights = 512 * 512 * 4;
+  const auto graph = std::make_shared<const Graph>(b.graph());
+  allocated_bytes = 0;
+  counting = true;
+  auto executor = Executor::Create(graph, {});
+  counting = false;
+  ASSERT_OK(executor);
+  EXPECT_GT(allocated_bytes, kWeights) << "nothing was packed: the test needs another operator";
+  allocated_bytes = 0;
+  counting = true;
+  auto clone = (*executor)->Clone();
+  counting = false;
+  ASSERT_OK(clone);
+  EXPECT_LT(allocated_bytes, kWeights / 4);
 }
 
 TEST(Allocation, RunOfAFloatGraphMakesNone) {

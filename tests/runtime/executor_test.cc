@@ -139,6 +139,52 @@ TEST(ExecutorTest, ClonesRunIndependently) {
   EXPECT_EQ(Floats(second->output(0)), (std::vector<float>{8, 8, 8}));
 }
 
+// Clones share the program and the packed weights; each thread has one.
+TEST(ExecutorTest, ClonesRunAtTheSameTime) {
+  if (testing::ThreadCounts({1, 3}).size() == 1) GTEST_SKIP() << "skipped: one thread only";
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 12, 12, 8});
+  schema::Conv2DOptionsT conv;
+  conv.padding = schema::Padding_SAME;
+  conv.stride_h = conv.stride_w = 1;
+  b.Output(b.Op(schema::BuiltinOperator_CONV_2D, "conv",
+                {x, b.Ramp("w", {16, 3, 3, 8}, -0.5f, 0.001f)}, {1, 12, 12, 16}, Options(conv)));
+  auto first = Make(b.graph());
+  ASSERT_NE(first, nullptr);
+  const auto input = [](int seed) {
+    std::vector<float> values(12 * 12 * 8);
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>((i * 7 + static_cast<size_t>(seed)) % 23) - 11.0f;
+    }
+    return values;
+  };
+  constexpr int kThreads = 3, kRuns = 20;
+  std::vector<std::vector<float>> wanted;
+  for (int t = 0; t < kThreads; ++t) {
+    SetInput(first.get(), 0, input(t));
+    ASSERT_OK(first->Run());
+    wanted.push_back(Floats(first->output(0)));
+  }
+  std::vector<std::unique_ptr<Executor>> clones;
+  for (int t = 0; t < kThreads; ++t) {
+    ASSERT_OK_AND_ASSIGN(auto clone, first->Clone());
+    clones.push_back(std::move(clone));
+  }
+  std::vector<int> right(kThreads, 0);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const auto n = static_cast<size_t>(t);
+      for (int run = 0; run < kRuns; ++run) {
+        SetInput(clones[n].get(), 0, input(t));
+        right[n] += clones[n]->Run().ok() && Floats(clones[n]->output(0)) == wanted[n];
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, std::vector<int>(kThreads, kRuns));
+}
+
 TEST(ExecutorTest, AnOperatorWithoutKernelIsNamed) {
   GraphBuilder b;
   const int32_t x = b.Input("x", {1});
