@@ -170,9 +170,10 @@ void RunColumns(const Block& block, size_t n, size_t vectors, bool half, Tile* t
   // The first tiles fetch a panel each of those that come next, because weights seldom are in the
   // nearer caches; never beyond the last (addresses without memory cost more than a miss).
   constexpr size_t kLeastPanels = 1;
-  const size_t next = n / kGemmPanel + std::max(kLeastPanels, vectors * lanes / kGemmPanel);
+  const size_t own = std::max(kLeastPanels, vectors * lanes / kGemmPanel);
+  const size_t next = n / kGemmPanel + own;
   const size_t all = (block.n + kGemmPanel - 1) / kGemmPanel;
-  const size_t panels = next < all ? std::min(all - next, kVectors) : 0;
+  const size_t panels = next < all ? std::min(all - next, own) : 0;
   const float* ahead =
       panels > 0 ? t->columns[0] + (next - n / kGemmPanel) * t->panel_stride : nullptr;
   const bool gaps = block.c->row_stride != 0;

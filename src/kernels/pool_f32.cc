@@ -41,24 +41,29 @@ HWY_INLINE void AllChannels(size_t channels, const Step& step) {
   Channels(hn::CappedTag<float, 1>(), c, channels, step);
 }
 
+// Windows of output columns [x, x_end) of one output row.
 template <typename Body>
-HWY_INLINE void ForEachWindow(const ConvGeometry& g, size_t begin, size_t end, const Body& body) {
+HWY_INLINE void ForWindows(const ConvGeometry& g, size_t row, int32_t x, int32_t x_end,
+                           const Body& body) {
   const auto channels = static_cast<size_t>(g.in_c);
+  const size_t image = row / g.out_h;
+  const WindowPart ys(int64_t(row % g.out_h) * g.stride_h - g.pad_h, g.filter_h, g.in_h);
   Window w;
   w.row_stride = static_cast<size_t>(g.in_w) * channels;
   w.column_stride = channels;
-  for (size_t row = begin; row < end; ++row) {
-    const size_t image = row / g.out_h;
-    const WindowPart ys(int64_t(row % g.out_h) * g.stride_h - g.pad_h, g.filter_h, g.in_h);
-    for (int32_t x = 0; x < g.out_w; ++x) {
-      const WindowPart xs(int64_t{x} * g.stride_w - g.pad_w, g.filter_w, g.in_w);
-      w.at = (image * g.in_h + static_cast<size_t>(ys.begin)) * w.row_stride +
-             static_cast<size_t>(xs.begin) * channels;
-      w.rows = ys.end > ys.begin ? static_cast<size_t>(ys.end - ys.begin) : 0;
-      w.columns = xs.end > xs.begin ? static_cast<size_t>(xs.end - xs.begin) : 0;
-      body(w, (row * g.out_w + static_cast<size_t>(x)) * channels);
-    }
+  w.rows = ys.end > ys.begin ? static_cast<size_t>(ys.end - ys.begin) : 0;
+  for (; x < x_end; ++x) {
+    const WindowPart xs(int64_t{x} * g.stride_w - g.pad_w, g.filter_w, g.in_w);
+    w.at = (image * g.in_h + static_cast<size_t>(ys.begin)) * w.row_stride +
+           static_cast<size_t>(xs.begin) * channels;
+    w.columns = xs.end > xs.begin ? static_cast<size_t>(xs.end - xs.begin) : 0;
+    body(w, (row * g.out_w + static_cast<size_t>(x)) * channels);
   }
+}
+
+template <typename Body>
+HWY_INLINE void ForEachWindow(const ConvGeometry& g, size_t begin, size_t end, const Body& body) {
+  for (size_t row = begin; row < end; ++row) ForWindows(g, row, 0, g.out_w, body);
 }
 
 // `b` where it is greater, else (also where one is no number) `a`: as std::max.
@@ -99,9 +104,71 @@ struct MaxBody {
   }
 };
 
+// `count` windows of a row that are inside the image, `step` floats apart, channels from `c` on.
+// kSide: 0 is a filter of any size.
+template <size_t kSide>
+struct InnerMaxStep {
+  const ConvGeometry* g;
+  const float* from;
+  float* to;
+  size_t count, step, channels;
+  float low, high;
+
+  template <typename Tag>
+  HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
+    const size_t rows = kSide == 0 ? static_cast<size_t>(g->filter_h) : kSide;
+    const size_t columns = kSide == 0 ? static_cast<size_t>(g->filter_w) : kSide;
+    // What the loop reads is copied first: its stores might be to any float.
+    const size_t column_stride = channels, row_stride = channels * g->in_w;
+    const size_t windows = count, next = step;
+    const float least = low, greatest = high;
+    const float* in = from + c;
+    float* out = to + c;
+    for (size_t i = 0; i < windows; ++i, in += next, out += column_stride) {
+      auto most = hn::Set(d, std::numeric_limits<float>::lowest());
+#pragma GCC unroll 4
+      for (size_t y = 0; y < rows; ++y) {
+#pragma GCC unroll 4
+        for (size_t x = 0; x < columns; ++x) {
+          most = Greater(most, hn::LoadU(d, in + y * row_stride + x * column_stride));
+        }
+      }
+      hn::StoreU(Clamp(d, most, least, greatest), d, out);
+    }
+  }
+};
+
 void MaxRows(const ConvGeometry& g, const float* input, float low, float high, float* output,
              size_t begin, size_t end) {
-  ForEachWindow(g, begin, end, MaxBody{input, output, low, high, static_cast<size_t>(g.in_c)});
+  const auto channels = static_cast<size_t>(g.in_c);
+  const MaxBody body{input, output, low, high, channels};
+  // Output columns [left, right) have whole windows.
+  const int64_t fit = int64_t{g.in_w} + g.pad_w - g.filter_w;
+  const auto left = static_cast<int32_t>(
+      std::min<int64_t>(g.out_w, (std::max(g.pad_w, 0) + g.stride_w - 1) / g.stride_w));
+  const auto right =
+      static_cast<int32_t>(std::clamp<int64_t>(fit < 0 ? 0 : fit / g.stride_w + 1, left, g.out_w));
+  const bool two = g.filter_h == 2 && g.filter_w == 2;
+  for (size_t row = begin; row < end; ++row) {
+    const int64_t y = int64_t(row % g.out_h) * g.stride_h - g.pad_h;
+    if (y < 0 || y + g.filter_h > g.in_h || left == right) {
+      ForWindows(g, row, 0, g.out_w, body);
+      continue;
+    }
+    ForWindows(g, row, 0, left, body);
+    const size_t x = static_cast<size_t>(int64_t{left} * g.stride_w - g.pad_w);
+    const float* from =
+        input + ((row / g.out_h * g.in_h + static_cast<size_t>(y)) * g.in_w + x) * channels;
+    float* to = output + (row * g.out_w + static_cast<size_t>(left)) * channels;
+    const auto count = static_cast<size_t>(right - left);
+    const size_t step = static_cast<size_t>(g.stride_w) * channels;
+    if (two) {
+      AllChannels(channels, InnerMaxStep<2>{&g, from, to, count, step, channels, low, high});
+    } else {
+      AllChannels(channels, InnerMaxStep<0>{&g, from, to, count, step, channels, low, high});
+    }
+    ForWindows(g, row, right, g.out_w, body);
+  }
 }
 
 // kAdd: windows overlap, or dx holds something already.
