@@ -120,7 +120,7 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
   for (int32_t y = 0; y < g.filter_h; ++y) {
     for (int32_t x = 0; x < columns; ++x) {
       taps[y * columns + x] =
-          int64_t{y} * g.dilation_h * row + int64_t{x} * g.dilation_w * g.in_c * element;
+          ptrdiff_t{y} * g.dilation_h * row + ptrdiff_t{x} * g.dilation_w * g.in_c * element;
     }
   }
   IntLeft a;

@@ -227,6 +227,14 @@ void SumWide(const Product& p, const IntTile& whole, int64_t* wide) {
   }
 }
 
+// Where sums start whose left operand is less by 128 than the product asks for.
+void Centre(const int32_t* sums, const int32_t* init, size_t columns, int32_t* out) {
+  for (size_t i = 0; i < columns; ++i) {
+    out[i] = static_cast<int32_t>(static_cast<uint32_t>(init[i]) +
+                                  128u * static_cast<uint32_t>(sums[i]));
+  }
+}
+
 // The kind that serves `panels` of columns.
 LineKind KindOf(const LineKind* kinds, size_t panels) {
   constexpr uint64_t kOnes = 0x0101010101010101u;
@@ -315,7 +323,9 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
   t.num_taps = p.b.taps;
   t.groups = p.b.groups;
   t.offset = 0;
-  t.flip = a.flip;
+  const bool centred = p.b.bytes && p.b.kernel->signed_left;
+  t.flip = centred ? a.flip ^ kSignedFlip : a.flip;
+  t.no_lowest = p.b.no_lowest;
   t.sums = sums;
   for (size_t n = n_begin; n < n_end; n += kIntTileColumns) {
     const size_t columns = std::min(kIntTileColumns, n_end - n);
@@ -324,6 +334,11 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
       t.panels[i] = p.b.panels.data() + (n / kIntPanel + i) * p.b.panel_bytes();
     }
     t.init = p.init == nullptr ? kZeros : p.init + n;
+    alignas(64) int32_t centred_init[kIntTileColumns];
+    if (centred) {
+      Centre(p.b.sums.data() + n, t.init, t.num_panels * kIntPanel, centred_init);
+      t.init = centred_init;
+    }
     if (p.wide) {
       int64_t wide[kBlockRows * kIntTileColumns];
       SumWide(p, t, wide);
@@ -369,8 +384,11 @@ std::vector<IntKernel> FindKernels() {
   std::vector<IntKernel> out;
 #define LITESMITH_INT_KERNEL(isa, bytes, pairs) \
   if (HasDotIsa(DotIsa::isa)) out.push_back({DotIsa::isa, #pairs + 10, bytes, pairs});
+#define LITESMITH_INT_BYTES_KERNEL(isa, bytes) \
+  if (HasDotIsa(DotIsa::isa)) out.push_back({DotIsa::isa, #bytes + 9, bytes, nullptr, true});
 #include "kernels/kernels.def"
 #undef LITESMITH_INT_KERNEL
+#undef LITESMITH_INT_BYTES_KERNEL
   out.push_back({DotIsa::kNone, "Highway", nullptr, nullptr});
   return out;
 }
@@ -421,6 +439,7 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
       const int32_t w = weights[n * depth + k] + offset;
       sum += static_cast<uint32_t>(w);
       absolute += std::abs(w);
+      p.no_lowest = p.no_lowest && w != -128;
     }
     for (size_t tap = 0; tap < taps; ++tap) {
       const W* from = weights + n * depth + tap * run;

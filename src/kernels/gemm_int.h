@@ -26,6 +26,7 @@ struct IntKernel {
   const char* name = "";
   IntTileFunction bytes = nullptr;  // null: 8-bit operands are widened
   IntTileFunction pairs = nullptr;  // null: Highway's
+  bool signed_left = false;         // IntTile::flip makes signed bytes
 };
 // Those of this build that the CPU has, best first; the last one is Highway's, always there.
 std::span<const IntKernel> IntKernels();
@@ -40,6 +41,7 @@ struct IntWeights {
   std::vector<int32_t> sums;      // of the weights of every column, in whole panels
   std::vector<int64_t> absolute;  // sums of the absolute weights of every column
   int64_t largest = 0;            // the largest of these
+  bool no_lowest = true;          // no weight is -128
 
   // REQUIRES: |weights + offset| < 2^15; offset is 0 for `bytes`. W is int8_t or uint8_t. A kernel
   // without 8-bit functions takes 16-bit operands only.

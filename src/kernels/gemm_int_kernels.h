@@ -10,8 +10,10 @@ namespace litesmith {
 #define LITESMITH_INT_KERNEL(isa, bytes, pairs) \
   void bytes(const IntTile& tile);              \
   void pairs(const IntTile& tile);
+#define LITESMITH_INT_BYTES_KERNEL(isa, bytes) void bytes(const IntTile& tile);
 #include "kernels/kernels.def"
 #undef LITESMITH_INT_KERNEL
+#undef LITESMITH_INT_BYTES_KERNEL
 
 }  // namespace litesmith
 

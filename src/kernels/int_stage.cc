@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/fixed_point.h"
+#include "kernels/int_stage_neon.h"
 #include "kernels/int_tile.h"
 // NEON of 32 bits has no vectors of doubles.
 #if defined(__arm__)
@@ -493,6 +494,11 @@ HWY_EXPORT(RunWideStage);
 
 void RunIntStage(const IntStage& stage, size_t m, size_t n, size_t rows, size_t columns,
                  const int32_t* sums) {
+#if defined(__ARM_NEON)
+  if (stage.kind == IntStage::Kind::kFixed && stage.wide_bias == nullptr) {
+    return RunFixedStageNeon(stage, m, n, rows, columns, sums);
+  }
+#endif
   HWY_DYNAMIC_DISPATCH(RunStage)(stage, m, n, rows, columns, sums);
 }
 

@@ -53,10 +53,12 @@ struct IntTile {
   const ptrdiff_t* taps;  // null: one tap at 0
   size_t num_taps, groups;
   ptrdiff_t offset;
-  // 8-bit kernels take the left operand as unsigned after an exclusive or with this.
+  // 8-bit kernels take the left operand as unsigned (IntKernel::signed_left: signed) after an
+  // exclusive or with this.
   uint32_t flip;
-  const int32_t* init;  // num_panels * kIntPanel of them
-  int32_t* sums;        // kIntTileColumns per row, aligned to 64
+  bool no_lowest = false;  // IntWeights'
+  const int32_t* init;     // num_panels * kIntPanel of them
+  int32_t* sums;           // kIntTileColumns per row, aligned to 64
   // One of them instead of `sums`, where not null; whole blocks of kIntLineRows rows then.
   const IntTileLines* lines = nullptr;
   const IntTileFloats* floats = nullptr;

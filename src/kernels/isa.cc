@@ -12,6 +12,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace litesmith {
@@ -21,6 +24,7 @@ struct Level {
   std::string_view word;
   int64_t targets;  // of Highway, that it allows
   bool avx_vnni, avx512_vnni;
+  bool neon_dot = false;
 };
 
 #if defined(__x86_64__)
@@ -34,9 +38,9 @@ constexpr std::array<Level, 5> kLevels = {{{"scalar", kScalar, false, false},
                                            {"avx512", kAvx512, true, false},
                                            {"avx512vnni", kAvx512, true, true}}};
 #else
-// NEON is what the compiler was told: nothing to choose.
+// Highway's NEON is what the compiler was told: nothing to choose.
 constexpr std::array<Level, 2> kLevels = {
-    {{"neon", ~int64_t{0}, false, false}, {"neondot", ~int64_t{0}, false, false}}};
+    {{"neon", ~int64_t{0}, false, false, false}, {"neondot", ~int64_t{0}, false, false, true}}};
 #endif
 
 struct Choice {
@@ -70,7 +74,7 @@ const Choice& Chosen() {
 }
 
 struct Dots {
-  bool avx_vnni = false, avx512_vnni = false;
+  bool avx_vnni = false, avx512_vnni = false, neon_dot = false;
 };
 
 Dots FindDots() {
@@ -86,6 +90,8 @@ Dots FindDots() {
       dots.avx_vnni = __builtin_cpu_supports("avx2") && (a & (1u << 4)) != 0;
     }
   }
+#elif defined(__aarch64__)
+  dots.neon_dot = (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return dots;
 }
@@ -103,6 +109,14 @@ bool HasDotIsa(DotIsa isa) {
       return dots.avx_vnni && Chosen().level.avx_vnni;
     case DotIsa::kAvx512Vnni:
       return dots.avx512_vnni && Chosen().level.avx512_vnni;
+    case DotIsa::kNeon:
+#if defined(__ARM_NEON)
+      return true;
+#else
+      return false;
+#endif
+    case DotIsa::kNeonDot:
+      return dots.neon_dot && Chosen().level.neon_dot;
   }
   return false;
 }
@@ -117,7 +131,7 @@ std::string ActiveIsa() {
   if ((targets & HWY_SSE4) != 0) return "sse4";
   return "scalar";
 #else
-  return "neon";
+  return HasDotIsa(DotIsa::kNeonDot) ? "neondot" : "neon";
 #endif
 }
 

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/isa.h"
+#include "kernels/peak_neon.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -147,6 +149,12 @@ PeakRates MeasurePeakRates(double seconds) {
 #endif
   out.int16 = Rate<int32_t>(HWY_DYNAMIC_DISPATCH(Int16Loop), seconds);
   out.int8 = out.int16;
+#if defined(__aarch64__)
+  const bool dot = HasDotIsa(DotIsa::kNeonDot);
+  out.int8 = Rate<int32_t>(dot ? NeonDotLoop : NeonByteLoop, seconds);
+#elif defined(__ARM_NEON)
+  out.int8 = Rate<int32_t>(NeonByteLoop, seconds);
+#endif
   return out;
 }
 
