@@ -6,6 +6,7 @@
 #include "litesmith/advise.h"
 #include "litesmith/array.h"
 #include "litesmith/benchmark.h"
+#include "litesmith/board.h"
 #include "litesmith/compare.h"
 #include "litesmith/context.h"
 #include "litesmith/data_tools.h"

@@ -9,6 +9,7 @@
 #include "api/process.h"
 #include "api/state.h"
 #include "evaluate/evaluate.h"
+#include "litesmith/board.h"
 #include "passes/passes.h"
 
 namespace litesmith {
@@ -162,6 +163,7 @@ absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
   LS_ASSIGN_OR_RETURN(const auto affinity, CpuAffinity::Set(request.cpus));
   LS_ASSIGN_OR_RETURN(const auto float_graph, FloatGraph(request, context));
   const SystemInfo system = ReadSystemInfo();
+  const BoardState before = ReadBoardState();
   std::vector<BenchmarkRow> rows;
   std::set<std::string> names;
   for (const std::string& path : paths) {
@@ -198,7 +200,9 @@ absl::StatusOr<Report> BenchmarkFiles(const std::vector<std::string>& models,
     }
     rows.push_back(std::move(row));
   }
-  return BenchmarkReport(rows, system);
+  Report report = BenchmarkReport(rows, system);
+  AddBoardStates(before, ReadBoardState(), &report);
+  return report;
 }
 
 }  // namespace litesmith

@@ -4,40 +4,19 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
-#include <fstream>
-#include <memory>
+#include <cmath>
 #include <sstream>
 #include <thread>
 
 #include "base/status.h"
+#include "evaluate/linux_files.h"
 #include "litesmith/benchmark.h"
+#include "litesmith/board.h"
 
 namespace litesmith {
 namespace {
 
 constexpr std::chrono::milliseconds kUsageInterval(100);
-
-std::optional<std::string> ReadText(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  std::string out = text.str();
-  // Device tree strings end with a zero byte.
-  while (!out.empty() && (out.back() == '\0' || out.back() == '\n')) out.pop_back();
-  if (out.empty()) return std::nullopt;
-  return out;
-}
-
-std::optional<double> ToNumber(const std::optional<std::string>& text, int base = 10) {
-  if (!text) return std::nullopt;
-  char* end = nullptr;
-  const double value = base == 10 ? std::strtod(text->c_str(), &end)
-                                  : static_cast<double>(std::strtoul(text->c_str(), &end, base));
-  if (end == text->c_str()) return std::nullopt;
-  return value;
-}
 
 // The value behind the first "key : value" line of a /proc file.
 std::optional<std::string> Field(const std::string& text, std::string_view key) {
@@ -96,7 +75,7 @@ struct CpuTime {
 };
 
 std::optional<CpuTime> ReadCpuTime(const std::string& root) {
-  const auto text = ReadText(root + "/proc/stat");
+  const auto text = ReadLinuxText(root + "/proc/stat");
   if (!text || text->rfind("cpu ", 0) != 0) return std::nullopt;
   std::istringstream line(text->substr(4, text->find('\n')));
   CpuTime out;
@@ -118,38 +97,6 @@ std::optional<double> CpuUsage(const std::string& root) {
   return 100.0 * (after->busy - before->busy) / (after->total - before->total);
 }
 
-// The processor's sensor where one is called so, else the first.
-std::optional<double> Temperature(const std::string& root) {
-  std::optional<double> first;
-  for (int zone = 0; zone < 32; ++zone) {
-    const std::string base = fmt::format("{}/sys/class/thermal/thermal_zone{}/", root, zone);
-    const auto milli = ToNumber(ReadText(base + "temp"));
-    if (!milli) continue;
-    const std::string type = ReadText(base + "type").value_or("");
-    if (type.find("cpu") != std::string::npos || type == "x86_pkg_temp") return *milli / 1000.0;
-    if (!first) first = *milli / 1000.0;
-  }
-  return first;
-}
-
-// The Raspberry Pi's firmware keeps a bit mask: bits 0 to 3 say what holds now (under-voltage,
-// frequency capped, throttled, soft temperature limit).
-std::optional<bool> Throttled(const std::string& root, const std::string& device) {
-  auto mask = ToNumber(ReadText(root + "/sys/devices/platform/soc/soc:firmware/get_throttled"), 16);
-  if (!mask && root.empty() && device.rfind("Raspberry Pi", 0) == 0) {
-    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
-        ::popen("vcgencmd get_throttled 2>/dev/null", "r"), ::pclose);
-    char text[64] = {};
-    unsigned value = 0;
-    if (pipe && std::fgets(text, sizeof(text), pipe.get()) != nullptr &&
-        std::sscanf(text, "throttled=0x%x", &value) == 1) {
-      mask = value;
-    }
-  }
-  if (!mask) return std::nullopt;
-  return (static_cast<unsigned>(*mask) & 0xfu) != 0;
-}
-
 std::optional<double> Gigabytes(const std::string& meminfo, std::string_view key) {
   const auto kilobytes = ToNumber(Field(meminfo, key));
   if (!kilobytes) return std::nullopt;
@@ -160,26 +107,27 @@ std::optional<double> Gigabytes(const std::string& meminfo, std::string_view key
 
 SystemInfo ReadSystemInfo(const std::string& root) {
   SystemInfo out;
-  out.device = ReadText(root + "/proc/device-tree/model");
-  if (!out.device) out.device = ReadText(root + "/sys/class/dmi/id/product_name");
-  if (!out.device) out.device = ReadText(root + "/proc/sys/kernel/hostname");
+  out.device = ReadLinuxText(root + "/proc/device-tree/model");
+  if (!out.device) out.device = ReadLinuxText(root + "/sys/class/dmi/id/product_name");
+  if (!out.device) out.device = ReadLinuxText(root + "/proc/sys/kernel/hostname");
   utsname names;
   if (::uname(&names) == 0) out.arch = names.machine;
-  if (const auto cpuinfo = ReadText(root + "/proc/cpuinfo")) {
+  if (const auto cpuinfo = ReadLinuxText(root + "/proc/cpuinfo")) {
     out.cpu_model = Field(*cpuinfo, "model name");
     if (!out.cpu_model) out.cpu_model = ArmCore(*cpuinfo);
     out.isa = Isa(*cpuinfo);
   }
   const unsigned cores = std::thread::hardware_concurrency();
   if (cores > 0) out.cores = static_cast<int64_t>(cores);
-  if (const auto meminfo = ReadText(root + "/proc/meminfo")) {
+  if (const auto meminfo = ReadLinuxText(root + "/proc/meminfo")) {
     out.total_memory_gb = Gigabytes(*meminfo, "MemTotal");
     out.available_memory_gb = Gigabytes(*meminfo, "MemAvailable");
   }
   if (const auto usage = CpuUsage(root)) out.cpu_usage_percent = std::round(*usage * 10.0) / 10.0;
-  out.governor = ReadText(root + "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-  out.temperature_c = Temperature(root);
-  out.throttled = Throttled(root, out.device.value_or(""));
+  const BoardState board = ReadBoardState(root);
+  out.governor = board.governor;
+  out.temperature_c = board.temperature_c;
+  out.throttled = board.throttled;
   return out;
 }
 
