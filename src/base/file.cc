@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -109,6 +110,9 @@ absl::StatusOr<std::shared_ptr<const FileBytes>> FileBytes::Open(const std::stri
   if (!S_ISREG(st.st_mode)) return Invalid("{}: is not a regular file", path);
   if (st.st_size == 0)
     return Invalid("{}: the file is empty; was its download or copy cut short?", path);
+  if (static_cast<uint64_t>(st.st_size) > PTRDIFF_MAX) {
+    return Invalid("{}: {} MB are more than a 32-bit program can open", path, st.st_size >> 20);
+  }
   const auto size = static_cast<size_t>(st.st_size);
   void* p = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (p == MAP_FAILED) return IoError("{}: cannot read: {}", path, Reason(errno));

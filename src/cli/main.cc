@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -84,6 +85,9 @@ int Report(const absl::Status& status) {
   return cancelled ? kInterrupted : kFailed;
 }
 
+// 32-bit programs: half of the address space that a process has.
+constexpr uint64_t kMostMemory = sizeof(void*) == 8 ? UINT64_MAX : uint64_t{3} << 29;
+
 uint64_t HalfOfMemory() {
   const long pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
   if (pages <= 0 || size <= 0) return litesmith::Context().memory_budget;
@@ -133,7 +137,8 @@ int Work(const litesmith::cli::Action& action, const litesmith::cli::CommonFlags
   litesmith::Context context;
   context.cancel = &interrupted;
   context.num_threads = common.num_threads;
-  context.memory_budget = common.max_memory != 0 ? common.max_memory : HalfOfMemory();
+  context.memory_budget =
+      std::min<uint64_t>(common.max_memory != 0 ? common.max_memory : HalfOfMemory(), kMostMemory);
   if (common.time_limit > 0.0) {
     context.deadline = std::chrono::steady_clock::now() +
                        std::chrono::milliseconds(static_cast<int64_t>(common.time_limit * 1e3));

@@ -1,6 +1,7 @@
 #include "ir/graph.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -43,7 +44,9 @@ absl::StatusOr<size_t> TensorBytes(TensorType type, const Shape& shape) {
     fits = fits && Multiply(elements, static_cast<uint64_t>(std::max(d, 1)), &elements);
   }
   uint64_t bits = 0;
-  if (!fits || !Multiply(elements, TypeBits(type), &bits) || bits > uint64_t{1} << 50) {
+  // 2^50, and on 32-bit machines what their address space has room for.
+  constexpr uint64_t kMostBits = std::min(uint64_t{1} << 47, uint64_t{PTRDIFF_MAX}) * 8;
+  if (!fits || !Multiply(elements, TypeBits(type), &bits) || bits > kMostBits) {
     return Invalid("shape {} is too large", ShapeString(shape));
   }
   return zero ? size_t{0} : static_cast<size_t>((bits + 7) / 8);

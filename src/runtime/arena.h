@@ -22,8 +22,8 @@ enum class ArenaTies { kEarlierFirst, kLaterFirst };
 
 // Sets the offsets (multiples of `alignment`) so that blocks needed at the same time do not
 // overlap, largest first, each in the lowest gap that fits (Pisarchyk and Lee 2020,
-// arXiv:2001.03288, "greedy by size"). Returns the arena's size. tflite-micro plans alike, with
-// kLaterFirst.
+// arXiv:2001.03288, "greedy by size"). Returns the arena's size; the largest size_t, without offsets,
+// where it passes that. tflite-micro plans alike, with kLaterFirst.
 size_t PlanArena(std::vector<ArenaBlock>* blocks, size_t alignment = kArenaAlignment,
                  ArenaTies ties = ArenaTies::kEarlierFirst);
 

@@ -1,6 +1,7 @@
 #include "runtime/program.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "ir/sparse.h"
 #include "kernels/isa.h"
@@ -287,9 +288,11 @@ class MemoryPlanner {
     for (const Step& step : program_.steps) scratch = std::max(scratch, step.kernel.scratch_bytes);
     program_.scratch_bytes = scratch;
     program_.arena_bytes = PlanArena(&blocks);
-    if (program_.arena_bytes + scratch > program_.options.memory_budget) {
+    // What one allocation can hold, which on 32-bit machines is less than the budget may be.
+    const uint64_t most = std::min<uint64_t>(program_.options.memory_budget, PTRDIFF_MAX);
+    if (uint64_t{program_.arena_bytes} + scratch > most) {
       return Invalid("the tensors need {} MB, more than the {} MB allowed",
-                     program_.arena_bytes >> 20, program_.options.memory_budget >> 20);
+                     program_.arena_bytes >> 20, most >> 20);
     }
     for (size_t i = 0; i < blocks.size(); ++i)
       program_.placements[owner[i]].offset = blocks[i].offset;
