@@ -8,17 +8,19 @@
 # without a look at the processor. Download support is left out.
 #
 # Needs g++-aarch64-linux-gnu or g++-arm-linux-gnueabihf, cmake, ninja-build, flatbuffers-compiler, protobuf-compiler,
-# pkg-config and dpkg-dev. The board's libraries are unpacked into BUILD_FOLDER/sysroot, nothing is installed; those that Debian has no
-# static form of are compiled from Debian's sources.
+# pkg-config and dpkg-dev. The board's libraries are unpacked into BUILD_FOLDER/sysroot, nothing is installed; those
+# that Debian has no static form of are compiled from Debian's sources. Where qemu-user is installed, the program is
+# started once. CMAKE_BUILD_PARALLEL_LEVEL and CMAKE_CXX_COMPILER_LAUNCHER work as usual.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=${1:-}
 case "$target" in
-  aarch64) debian=arm64 triple=aarch64-linux-gnu flags=() ;;
+  aarch64) debian=arm64 triple=aarch64-linux-gnu flags=() emulator=qemu-aarch64 cpu=cortex-a72 ;;
   armv7)
     debian=armhf triple=arm-linux-gnueabihf
-    flags=(-march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard -mfp16-format=ieee)
+    flags=(-D_FILE_OFFSET_BITS=64 -march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard -mfp16-format=ieee)
+    emulator=qemu-arm cpu=cortex-a7
     ;;
   *) echo "usage: scripts/build-cross.sh aarch64|armv7 [BUILD_FOLDER]" >&2; exit 2 ;;
 esac
@@ -32,22 +34,12 @@ command -v "$cxx" >/dev/null || {
   exit 1
 }
 
-# A package list of its own, so that the machine's stays as it is.
-mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)}
-[[ -n $mirror ]] || { echo "no package mirror is known to apt: run apt-get update, or set DEBIAN_MIRROR" >&2; exit 1; }
-mkdir -p "$packages/state/lists/partial" "$packages/cache/archives/partial" "$sysroot"
-touch "$packages/state/status"
-printf 'deb %s bookworm main\ndeb-src %s bookworm main\n' "$mirror" "$mirror" > "$packages/sources.list"
-apt=(-q -o Dir::Etc::SourceList="$packages/sources.list" -o Dir::Etc::SourceParts=/dev/null
-     -o Dir::State="$packages/state" -o Dir::State::status="$packages/state/status" -o Dir::Cache="$packages/cache"
-     -o APT::Architecture="$debian" -o APT::Architectures="$debian" -o APT::Sandbox::User="$(id -un)")
+source scripts/foreign-packages.sh
+foreign_apt "$debian" "$packages"
 
 unpack_packages() {
-  cd "$packages"
-  apt-get "${apt[@]}" update
-  apt-get "${apt[@]}" download libabsl-dev libfmt-dev libhwy-dev zlib1g-dev libzip-dev libjpeg62-turbo-dev \
+  foreign_unpack "$packages" "$sysroot" libabsl-dev libfmt-dev libhwy-dev zlib1g-dev libzip-dev libjpeg62-turbo-dev \
     libpng-dev libprotobuf-dev libflatbuffers-dev libpthreadpool-dev libfxdiv-dev nlohmann-json3-dev libcli11-dev
-  for deb in *.deb; do dpkg -x "$deb" "$sysroot"; done
   # Debian's package files name the shared libraries.
   find "$sysroot" -name '*.so*' \( -type l -o -type f \) -delete
   rm -f "$library"/cmake/flatbuffers/FlatBuffersSharedTargets*.cmake
@@ -59,7 +51,10 @@ source_of() {
   local name=$1
   cd "$packages"
   if ! compgen -G "${name}_*.orig.tar.*" >/dev/null; then
-    apt-get "${apt[@]}" source --download-only --tar-only "$name"
+    apt-get "${apt[@]}" source --download-only --tar-only "$name" || {
+      echo "$mirror has no source of $name: set DEBIAN_MIRROR, or put its ${name}_*.orig.tar.* into $packages" >&2
+      exit 1
+    }
   fi
   rm -rf "source-$name"
   mkdir "source-$name"
@@ -109,7 +104,7 @@ build_libraries() {
 }
 
 if [[ ! -e $library/libzip.a ]]; then
-  (unpack_packages)
+  unpack_packages
   (build_libraries)
 fi
 
@@ -119,5 +114,15 @@ cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FIL
   -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY \
   -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER
 cmake --build "$build" --target litesmith_cli
-"$triple-strip" -o "$build/litesmith-$target" "$build/litesmith"
-echo "$build/litesmith-$target"
+program=$build/litesmith-$target
+"$triple-strip" -o "$program" "$build/litesmith"
+if "$triple-readelf" -l "$program" | grep -q INTERP; then
+  echo "$program is not static" >&2
+  exit 1
+fi
+for name in "$emulator-static" "$emulator"; do
+  command -v "$name" >/dev/null || continue
+  "$name" -cpu "$cpu" "$program" --version
+  break
+done
+echo "$program ($(($(stat -c %s "$program") / 1024)) KB)"

@@ -10,7 +10,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 if [[ "${1:-}" == --ci ]]; then
-  packages+=(clang-14 libclang-rt-14-dev clang-format-14 qemu-user g++-aarch64-linux-gnu python3-venv)
+  packages+=(clang-14 libclang-rt-14-dev clang-format-14 qemu-user g++-aarch64-linux-gnu g++-arm-linux-gnueabihf python3-venv)
 elif [[ $# -gt 0 ]]; then
   echo "usage: scripts/setup.sh [--ci]" >&2
   exit 2

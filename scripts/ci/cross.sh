@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Cross-compiles for AArch64 and runs the arithmetic's tests under QEMU, so that the NEON code is tested on
-# machines without it. Needs scripts/setup.sh --ci.
+# machines without it; for 32-bit ARM the kernels' tests alone. Needs scripts/setup.sh --ci.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -48,9 +48,43 @@ cmake --build build-aarch64 --target "${programs[@]}"
 
 # One thread: on some machines QEMU's user emulation cannot start a second. What threads change is tested natively.
 export LITESMITH_TEST_THREADS=1
-# A Raspberry Pi 4 has neither AES nor dot products; "max" has both.
+# A Raspberry Pi 4 has no dot products (nor AES, which QEMU's has); "max" has both.
 for cpu in cortex-a72 max; do
-  echo "cross: tests on $cpu"
-  QEMU_CPU=$cpu taskset -c 0 ctest --test-dir build-aarch64 --output-on-failure --timeout 600 \
-    -R "^($(IFS='|'; echo "${programs[*]#litesmith_test_}"))\$"
+  isa=neon
+  [[ $cpu == max ]] && isa=neondot
+  echo "cross: tests on $cpu, which must choose $isa"
+  QEMU_CPU=$cpu LITESMITH_TEST_ISA=$isa taskset -c 0 ctest --test-dir build-aarch64 --output-on-failure \
+    --timeout 600 -R "^($(IFS='|'; echo "${programs[*]#litesmith_test_}"))\$"
 done
+echo "cross: LITESMITH_ISA on max"
+QEMU_CPU=max LITESMITH_ISA=neon LITESMITH_TEST_ISA=neon taskset -c 0 \
+  qemu-aarch64 -L /usr/aarch64-linux-gnu build-aarch64/tests/litesmith_test_kernels --gtest_filter='Isa.*'
+
+# 32-bit ARM. Nothing is installed: its libraries lie beside the build.
+triple=arm-linux-gnueabihf
+build=$PWD/build-armv7-kernels
+sysroot=$build/sysroot
+libraries=$sysroot/usr/lib/$triple
+if ! command -v $triple-g++ qemu-arm >/dev/null; then
+  echo "cross: SKIPPED for 32-bit ARM: g++-$triple and qemu-user are needed"
+  exit 0
+fi
+source scripts/foreign-packages.sh
+if [[ ! -e $build/unpacked ]]; then
+  mkdir -p "$build"
+  if ! { foreign_apt armhf "$build/packages" && foreign_unpack "$build/packages" "$sysroot" libabsl-dev \
+         libabsl20220623 libfmt-dev libfmt9 libhwy-dev libhwy1 libpthreadpool-dev libpthreadpool0 libfxdiv-dev \
+         libgtest-dev libgmock-dev; }; then
+    echo "cross: SKIPPED for 32-bit ARM: its libraries cannot be fetched here"
+    exit 0
+  fi
+  touch "$build/unpacked"
+fi
+cmake -S tests/kernels_alone -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLITESMITH_WERROR=ON \
+  -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/armv7.cmake" -DCMAKE_FIND_ROOT_PATH="$sysroot" \
+  -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY \
+  -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DCMAKE_EXE_LINKER_FLAGS="-Wl,-rpath-link,$libraries"
+cmake --build "$build"
+echo "cross: the kernels' tests on cortex-a7, 32 bits"
+LITESMITH_TEST_ISA=neon taskset -c 0 qemu-arm -cpu cortex-a7 -L /usr/$triple -E LD_LIBRARY_PATH="$libraries" \
+  "$build/kernels_alone" --gtest_brief=1
