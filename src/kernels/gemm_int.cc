@@ -435,11 +435,12 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
     std::byte* to = p.panels.data() + n / kIntPanel * p.panel_bytes() + n % kIntPanel * 4;
     uint32_t sum = 0;
     int64_t absolute = 0;
+    int32_t lowest = 0;
     for (size_t k = 0; k < depth; ++k) {
       const int32_t w = weights[n * depth + k] + offset;
       sum += static_cast<uint32_t>(w);
       absolute += std::abs(w);
-      p.no_lowest = p.no_lowest && w != -128;
+      lowest = std::min(lowest, w);
     }
     for (size_t tap = 0; tap < taps; ++tap) {
       const W* from = weights + n * depth + tap * run;
@@ -449,6 +450,7 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
     }
     p.sums[n] = static_cast<int32_t>(sum);
     p.absolute.push_back(absolute);
+    p.no_lowest = p.no_lowest && lowest > -128;
     p.largest = std::max(p.largest, absolute);
   }
   return p;
