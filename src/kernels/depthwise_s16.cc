@@ -67,6 +67,16 @@ HWY_INLINE void Order(D d, V* low, V* high) {
 }
 #endif
 
+// Saturated, `a` below `b` in every block of 128 bits; REQUIRES: whole vectors.
+template <class D16, class V32>
+HWY_INLINE hn::Vec<D16> DemoteTwo(D16 d, V32 a, V32 b) {
+#if defined(__arm__)  // "Reorder" is the other order there
+  return hn::ReorderDemote2To(d, b, a);
+#else
+  return hn::ReorderDemote2To(d, a, b);
+#endif
+}
+
 // The stages: parameters of a block in registers, and what becomes of its sums. `low` and `high`
 // have the even and odd groups of four channels.
 template <class D32, typename In>
@@ -99,7 +109,7 @@ struct FixedStage {
 
   template <class D16>
   HWY_INLINE void Store(D16 d, V32 a, V32 b, size_t at) const {
-    auto v = hn::ReorderDemote2To(d, Scale(a, 0), Scale(b, 1));
+    auto v = DemoteTwo(d, Scale(a, 0), Scale(b, 1));
     v = hn::SaturatedAdd(v, hn::Set(d, zero));
     v = hn::Min(hn::Max(v, hn::Set(d, low)), hn::Set(d, high));
     const hn::Rebind<In, D16> d8;
@@ -126,8 +136,8 @@ struct WideStage {
   template <class D16>
   HWY_INLINE void Store(D16 d, V32 a, V32 b, size_t at) const {
     const D32 d32;
-    auto v = hn::ReorderDemote2To(d, RoundingHighMul(d32, a, multiplier[0]),
-                                  RoundingHighMul(d32, b, multiplier[1]));
+    auto v = DemoteTwo(d, RoundingHighMul(d32, a, multiplier[0]),
+                       RoundingHighMul(d32, b, multiplier[1]));
     v = hn::Min(hn::Max(v, hn::Set(d, low)), hn::Set(d, high));
     hn::StoreU(v, d, out + at);
   }

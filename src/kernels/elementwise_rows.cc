@@ -279,7 +279,7 @@ HWY_INLINE void QuantizeLoop(const float* in, size_t count, float scale, int32_t
   const RowSteps steps{true, false, count};
   ForVectors<hn::MaxLanes(DInt())>(
       in, in, steps, out, [&](const float* x, const float*, T* to) HWY_ATTR {
-        auto q = hn::Div(hn::LoadU(df, x), by);
+        auto q = Divide(df, hn::LoadU(df, x), by);
         q = hn::IfThenElseZero(hn::Eq(q, q), q);
         q = hn::Min(hn::Max(q, least), most);
         // Half away from zero: the largest number below a half, then truncation.

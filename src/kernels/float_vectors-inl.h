@@ -25,6 +25,23 @@ HWY_INLINE void ForEach(size_t count, const Step& step) {
   for (; i < count; ++i) step(hn::CappedTag<float, 1>(), i);
 }
 
+// The exact quotient. NEON of 32 bits has no division: Highway's is an approximation there.
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> Divide(D d, hwy::HWY_NAMESPACE::Vec<D> a,
+                                             hwy::HWY_NAMESPACE::Vec<D> b) {
+  namespace hn = hwy::HWY_NAMESPACE;
+#if defined(__arm__)
+  HWY_ALIGN float x[hn::MaxLanes(D())], y[hn::MaxLanes(D())];
+  hn::Store(a, d, x);
+  hn::Store(b, d, y);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) x[i] /= y[i];
+  return hn::Load(d, x);
+#else
+  static_cast<void>(d);
+  return hn::Div(a, b);
+#endif
+}
+
 // max, then min; NaN passes.
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> Clamp(D d, hwy::HWY_NAMESPACE::Vec<D> x, float low,

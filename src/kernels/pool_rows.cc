@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "kernels/pool_rows.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/float_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace litesmith {
@@ -167,7 +168,7 @@ struct FloatAverageStep {
         sum = hn::Add(sum, hn::LoadU(d, from + y * w.row_stride + x * w.column_stride + c));
       }
     }
-    auto v = hn::Div(sum, hn::Set(d, static_cast<float>(w.rows * w.columns)));
+    auto v = Divide(d, sum, hn::Set(d, static_cast<float>(w.rows * w.columns)));
     const auto least = hn::Set(d, low), most = hn::Set(d, high);
     v = hn::IfThenElse(hn::Lt(v, least), least, v);
     v = hn::IfThenElse(hn::Lt(most, v), most, v);
@@ -200,7 +201,7 @@ struct IntegerAverageStep {
     const auto biased =
         std::is_unsigned_v<T> ? up : hn::IfThenElse(hn::Gt(sum, hn::Zero(d)), up, down);
     const auto quotient =
-        hn::Div(hn::ConvertTo(df, biased), hn::Set(df, static_cast<float>(count)));
+        Divide(df, hn::ConvertTo(df, biased), hn::Set(df, static_cast<float>(count)));
     auto v = hn::ConvertTo(d, quotient);
     v = hn::Min(hn::Max(v, hn::Set(d, low)), hn::Set(d, high));
     hn::StoreU(hn::DemoteTo(d_in, v), d_in, to + c);
