@@ -40,6 +40,8 @@ foreign_apt "$debian" "$packages"
 unpack_packages() {
   foreign_unpack "$packages" "$sysroot" libabsl-dev libfmt-dev libhwy-dev zlib1g-dev libzip-dev libjpeg62-turbo-dev \
     libpng-dev libprotobuf-dev libflatbuffers-dev libpthreadpool-dev libfxdiv-dev nlohmann-json3-dev libcli11-dev
+  # The compiler looks for the headers of its architecture in the machine's folders only.
+  cp -rn "$sysroot/usr/include/$triple/." "$sysroot/usr/include/"
   # Debian's package files name the shared libraries.
   find "$sysroot" -name '*.so*' \( -type l -o -type f \) -delete
   rm -f "$library"/cmake/flatbuffers/FlatBuffersSharedTargets*.cmake
