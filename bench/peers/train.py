@@ -2,12 +2,13 @@
 """Epochs of training: litesmith beside TensorFlow (tf_keras, and tfmot for quantization-aware training).
 
     bench/peers/train.py [--program build/litesmith] [--shared ../shared] [--cases mnist,mnist-qat,resnet8,resnet8-qat]
-                         [--epochs 3] [--threads N] [--peer-steps N] [--markdown FILE]
+                         [--epochs 3] [--threads N] [--steps N] [--markdown FILE]
 
 Each of the two trains the same network on the same data (batches of 64, Adam) in a process of its own. Reported per case:
 seconds of an epoch (the median without the first, which traces and reads), processor seconds of an epoch, and the peak of
-resident memory. litesmith's seconds include its validation pass. With --peer-steps TensorFlow trains ResNet8 for that many
-steps instead of an epoch's 782 (all pictures in memory), and its time is that of the steps, multiplied.
+resident memory. litesmith's seconds include its validation pass. With --steps an epoch of ResNet8 stands for 782: both
+train so many steps (TensorFlow with all pictures in memory, litesmith on an archive of the first ones and without
+validation; its memory is that of a whole epoch), and the times are multiplied.
 
 Needs a Python with tensorflow and numpy; the -qat cases also tf_keras and tensorflow-model-optimization. What is not
 installed is left out.
@@ -29,11 +30,12 @@ ARGUMENTS.add_argument("--shared", default="../shared", help="the folder with da
 ARGUMENTS.add_argument("--cases", default="mnist,mnist-qat,resnet8,resnet8-qat")
 ARGUMENTS.add_argument("--epochs", type=int, default=3)
 ARGUMENTS.add_argument("--threads", type=int, default=os.cpu_count())
-ARGUMENTS.add_argument("--peer-steps", type=int, default=0, help="steps of TensorFlow that stand for an epoch of ResNet8")
+ARGUMENTS.add_argument("--steps", type=int, default=0, help="steps that stand for an epoch of ResNet8")
 ARGUMENTS.add_argument("--markdown", help="append the table to this file")
 ARGUMENTS.add_argument("--peer", help=argparse.SUPPRESS)  # run this case with TensorFlow, in this process
 OPTIONS = ARGUMENTS.parse_args()
 BATCH = 64
+RESNET_STEPS = 782  # of an epoch
 RESNET = "models/mlperf-tiny/image_classification/pretrainedResnet.h5"
 
 
@@ -96,10 +98,9 @@ def run_peer(case):
         model = keras.models.load_model(shared(RESNET), compile=False)
         pictures, labels = cifar_data(np, tf)
         fit = {"x": augmented(tf, pictures, labels)}
-        if OPTIONS.peer_steps:
-            steps = -(-len(labels) // BATCH)
-            scale = steps / OPTIONS.peer_steps
-            fit = {"x": fit["x"].repeat(), "steps_per_epoch": OPTIONS.peer_steps}
+        if OPTIONS.steps:
+            scale = RESNET_STEPS / OPTIONS.steps
+            fit = {"x": fit["x"].repeat(), "steps_per_epoch": OPTIONS.steps}
     if qat:
         import tensorflow_model_optimization as tfmot
         model = tfmot.quantization.keras.quantize_model(model)
@@ -135,16 +136,31 @@ def watched(command):
 
 def measure_peer(case):
     command = [sys.executable, __file__, "--peer", case, "--shared", OPTIONS.shared, "--epochs", str(OPTIONS.epochs),
-               "--threads", str(OPTIONS.threads), "--peer-steps", str(OPTIONS.peer_steps)]
+               "--threads", str(OPTIONS.threads), "--steps", str(OPTIONS.steps)]
     out, _, memory = watched(command)
     record = json.loads(out.splitlines()[-1])
     return statistics.median(record["seconds"][1:]), statistics.median(record["processor"][1:]), memory
 
 
+def first_pictures(count, folder):
+    """An archive of as many training pictures, from all classes."""
+    path = os.path.join(folder, "train.tar")
+    with tarfile.open(shared("data/cifar10/train.tar.gz")) as archive, tarfile.open(path, "w") as out:
+        entries = [entry for entry in archive.getmembers() if entry.name.endswith(".jpg")]
+        for i in range(count):
+            entry = entries[i * len(entries) // count]
+            out.addfile(entry, archive.extractfile(entry))
+    return path
+
+
 def measure_litesmith(case, folder):
     network, qat = case.split("-")[0], case.endswith("-qat")
-    flags = (["--data", shared("data/mnist")] if network == "mnist" else
-             ["--data", shared("data/cifar10"), "--augment", "flip,crop"])
+    few = network == "resnet8" and OPTIONS.steps > 0
+    if network == "mnist":
+        flags = ["--data", shared("data/mnist")]
+    else:
+        flags = ["--augment", "flip,crop", "--data"]
+        flags.append(first_pictures(OPTIONS.steps * BATCH, folder) if few else shared("data/cifar10"))
     source = shared("golden/mnist/mnist_model_float32.tflite" if network == "mnist" else RESNET)
     if network == "resnet8":
         flags += ["--std", "1"]
@@ -158,7 +174,15 @@ def measure_litesmith(case, folder):
             "--batch-size", str(BATCH), "--num-threads", str(OPTIONS.threads), "--json", report])
         with open(report, encoding="utf-8") as file:
             seconds = [epoch["seconds"] for epoch in json.load(file)["epochs"]]
-    return statistics.median(seconds[1:]), (used[OPTIONS.epochs] - used[1]) / (OPTIONS.epochs - 1), memory
+    scale = 1.0
+    if few:
+        scale = RESNET_STEPS / OPTIONS.steps
+        flags[flags.index("--data") + 1] = shared("data/cifar10")
+        _, _, memory = watched([
+            OPTIONS.program, "train", source, "-o", os.path.join(folder, "out.tflite"), *flags, "--epochs", "1",
+            "--batch-size", str(BATCH), "--num-threads", str(OPTIONS.threads)])
+    return (scale * statistics.median(seconds[1:]), scale * (used[OPTIONS.epochs] - used[1]) / (OPTIONS.epochs - 1),
+            memory)
 
 
 def main():
