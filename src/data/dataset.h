@@ -73,6 +73,9 @@ class Dataset {
   virtual absl::Status ReadInto(int64_t i, size_t input, std::span<float> out);
   // True where ReadInto may be called by several threads at once.
   virtual bool reads_concurrently() const { return false; }
+  // Gives back memory that only makes reading in any order fast (an unpacked archive): for readers
+  // who go through all samples once, in order, and keep what they need.
+  virtual void ForgetUnpacked() {}
   // The shape of every sample's input, without the batch axis; a -1 where pictures differ.
   virtual std::vector<int64_t> sample_shape(size_t input) const = 0;
   // The preprocessing in use (empty vectors: values are taken as they are).

@@ -35,6 +35,9 @@ class PictureSource {
   // The file's bytes, valid until the next call. Errors name the entry.
   virtual absl::StatusOr<std::span<const std::byte>> Bytes(size_t i) = 0;
 
+  // See Dataset.
+  virtual void ForgetUnpacked() {}
+
   std::vector<std::string> names;    // relative
   std::vector<std::string> folders;  // the empty ones, likewise
 };
@@ -93,6 +96,13 @@ class ArchiveSource : public PictureSource {
     return Annotate(Scan(context), path_);
   }
 
+  void ForgetUnpacked() override {
+    if (unpacked_.empty()) return;
+    std::vector<std::byte>().swap(unpacked_);  // "= {}" would keep the memory
+    memory_ = {};
+    stream_ = StreamOfGzip(file_->bytes());
+  }
+
   absl::StatusOr<std::span<const std::byte>> Bytes(size_t i) override {
     const Place& place = places_[i];
     if (!memory_.empty()) return memory_.subspan(place.offset, place.size);
@@ -124,7 +134,7 @@ class ArchiveSource : public PictureSource {
       LS_RETURN_IF_ERROR(context.Check());
       if (used == held.size()) {
         if (used >= most) {
-          held = {};
+          std::vector<std::byte>().swap(held);
           return absl::OkStatus();
         }
         const uint64_t next = std::min<uint64_t>(most, std::max<uint64_t>(4 << 20, used * 2));
@@ -217,6 +227,8 @@ class PictureDataset : public Dataset {
   bool is_array() const override { return false; }
   std::vector<int64_t> sample_shape(size_t) const override { return reader_.shape(); }
   std::string Describe() const override { return fmt::format("{}, {} samples", what_, size()); }
+
+  void ForgetUnpacked() override { source_->ForgetUnpacked(); }
 
   absl::Status Read(int64_t i, Sample* sample) override {
     LS_RETURN_IF_ERROR(CheckSampleIndex(i, size()));

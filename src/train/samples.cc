@@ -71,7 +71,7 @@ bool Samples::HoldInput(int64_t i, int64_t size, std::span<const float> values, 
       held->normalizer->Apply(std::span(held->pixels).first(begin),
                               std::span(held->floats).first(begin));
     }
-    held->pixels = {};
+    std::vector<std::byte>().swap(held->pixels);
   }
   std::copy(values.begin(), values.end(), held->floats.begin() + static_cast<ptrdiff_t>(begin));
   return true;
@@ -115,6 +115,11 @@ absl::Status Samples::Hold(bool inputs, const Context& context) {
     return static_cast<uint64_t>(size_) * h.count * each > most;
   };
   if (std::any_of(held_.begin(), held_.end(), too_many)) held_.clear();
+  // What is held for certain is read once, in order.
+  const bool certain = std::all_of(held_.begin(), held_.end(), [&](const Held& h) {
+    return static_cast<uint64_t>(size_) * h.count * sizeof(float) <= most;
+  });
+  if (!held_.empty() && certain) data_->ForgetUnpacked();
   Sample sample;
   const int64_t step = std::max<int64_t>(1, size_ / 100);
   for (int64_t i = 0; i < size_ && (targets || !held_.empty()); ++i) {
@@ -136,6 +141,7 @@ absl::Status Samples::Hold(bool inputs, const Context& context) {
     if (!fits) held_.clear();
     if (targets) LS_RETURN_IF_ERROR(HoldTarget(i, sample, context));
   }
+  if (!held_.empty()) data_->ForgetUnpacked();
   return absl::OkStatus();
 }
 

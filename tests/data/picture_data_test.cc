@@ -100,6 +100,10 @@ TEST(PictureData, FolderTarAndTarGzAreTheSame) {
   const std::string packed = WriteBytes(Gzip(TarBytes(tree)));
   ASSERT_OK_AND_ASSIGN(auto gz, Open(packed));
   ExpectTestSplit(gz.get());
+  gz->ForgetUnpacked();
+  ExpectTestSplit(gz.get());
+  tar->ForgetUnpacked();
+  ExpectTestSplit(tar.get());
   // Too little memory to hold the archive unpacked: it is read as a stream.
   Context small;
   small.memory_budget = 16000;
