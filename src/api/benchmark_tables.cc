@@ -1,6 +1,7 @@
 #include "api/benchmark_tables.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <vector>
 
@@ -130,8 +131,10 @@ void AddLitertTable(const std::vector<BenchmarkRow>& rows, Report* report) {
                    {"outputs that differ", true},
                    {"by at most", true}},
                   {}};
+  double logs = 0;
   for (const BenchmarkRow& row : rows) {
     if (!row.litert) continue;
+    logs += std::log(std::max(Ratio(row), 1e-9));
     table.title = fmt::format(
         "beside {} (medians of runs in turns; ratio above 1: litesmith is "
         "ahead)",
@@ -141,6 +144,10 @@ void AddLitertTable(const std::vector<BenchmarkRow>& rows, Report* report) {
                           fmt::format("{:.2f}", Ratio(row)),
                           fmt::format("{} of {}", row.litert->different, row.litert->values),
                           fmt::format("{:.3g}", row.litert->greatest_difference)});
+  }
+  if (table.rows.size() > 1) {
+    report->notes.push_back(fmt::format("geometric mean of the ratios: {:.2f}",
+                                        std::exp(logs / static_cast<double>(table.rows.size()))));
   }
   if (!table.rows.empty()) report->tables.push_back(std::move(table));
 }
