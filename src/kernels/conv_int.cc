@@ -41,13 +41,19 @@ struct Layout {
   }
 };
 
-inline void CopyNumbers(const int8_t* in, size_t count, uint8_t* out) { FlipInt8(in, count, out); }
+inline void CopyNumbers(const RowQuantizer* /*q*/, const int8_t* in, size_t count, uint8_t* out) {
+  FlipInt8(in, count, out);
+}
+inline void CopyNumbers(const RowQuantizer* q, const float* in, size_t count, uint8_t* out) {
+  QuantizeFlipped(*q, in, count, out);
+}
 template <typename In>
-void CopyNumbers(const In* in, size_t count, In* out) {
+void CopyNumbers(const RowQuantizer* /*q*/, const In* in, size_t count, In* out) {
   std::memcpy(out, in, count * sizeof(In));
 }
 template <typename In>
-void CopyNumbers(const In* in, size_t count, int16_t* out) requires(sizeof(In) == 1) {
+void CopyNumbers(const RowQuantizer* /*q*/, const In* in, size_t count,
+                 int16_t* out) requires(sizeof(In) == 1) {
   WidenInt(in, count, out);
 }
 
@@ -65,7 +71,8 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
     To* to = padded + i * row;
     const size_t image = first_image + i / layout.images.height;
     int32_t border = input.zero_points[input.per_image ? image : 0];
-    if (std::is_same_v<In, int8_t> && sizeof(To) == 1) border += 128;
+    if (std::is_signed_v<In> && sizeof(To) == 1) border += 128;
+    const RowQuantizer* q = input.quantizers == nullptr ? nullptr : input.quantizers + image;
     const auto zero = static_cast<To>(border);
     const ptrdiff_t y = static_cast<ptrdiff_t>(i % layout.images.height) - g.pad_h;
     if (y < 0 || y >= g.in_h) {
@@ -77,11 +84,11 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
       const size_t bottom =
           std::min(size_t(g.in_h - y), layout.images.height - i % layout.images.height);
       count = std::min(end - i, bottom);
-      CopyNumbers(source, count * row, to);
+      CopyNumbers(q, source, count * row, to);
       continue;
     }
     std::fill_n(to, before, zero);
-    CopyNumbers(source, inner, to + before);
+    CopyNumbers(q, source, inner, to + before);
     std::fill_n(to + before + inner, row - before - inner, zero);
   }
 }
@@ -147,13 +154,15 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
     if (layout.copied) {
       from = padded;
       const auto body = [&](size_t begin, size_t end) {
-        if constexpr (sizeof(In) == 1) {
-          if (bytes) {
+        if constexpr (sizeof(In) != 2) {
+          if (bytes || std::is_same_v<In, float>) {
             CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<uint8_t*>(padded));
             return;
           }
         }
-        CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<int16_t*>(padded));
+        if constexpr (!std::is_same_v<In, float>) {
+          CopyRows<In>(g, layout, input, first, begin, end, reinterpret_cast<int16_t*>(padded));
+        }
       };
       const size_t rows = count * layout.images.height;
       std::memset(padded + rows * static_cast<size_t>(row), 0, 4);
@@ -173,6 +182,8 @@ template void ConvInt<int8_t>(const ConvGeometry&, const IntConv&, const IntConv
                               const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
 template void ConvInt<uint8_t>(const ConvGeometry&, const IntConv&, const IntConvInput&,
                                const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
+template void ConvInt<float>(const ConvGeometry&, const IntConv&, const IntConvInput&,
+                             const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
 template void ConvInt<int16_t>(const ConvGeometry&, const IntConv&, const IntConvInput&,
                                const int32_t*, bool, const IntStage&, std::byte*, ThreadPool*);
 

@@ -151,8 +151,11 @@ HWY_EXPORT(RunTile);
 // Blocks of the result are the units of parallel work. The rows are a multiple of every tile's;
 // their sums stay in the first-level cache with two panels of weights.
 constexpr size_t kBlockRows = 48;
-// Of a product of little depth, for which beginning a block costs more than the cache saves.
+// Where rows are short a block has more of them, because beginning one costs more than the cache
+// saves: up to these bytes of them.
 constexpr size_t kMostRows = 192;
+constexpr size_t kBlockBytes = 16 << 10;
+// The same for 16-bit products, whose sums take that memory.
 constexpr size_t kShallow = 64;
 constexpr size_t kBlockColumns = 128;
 // Multiply-adds below which a second thread costs more than it brings (some microseconds).
@@ -380,6 +383,13 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
   }
 }
 
+size_t RowsOfBlock(const IntWeights& b, bool wide_sums) {
+  const size_t depth = b.taps * b.groups * 4;
+  if (wide_sums || depth == 0) return kBlockRows;
+  if (!b.bytes) return depth <= kShallow ? kMostRows : kBlockRows;
+  return std::clamp(kBlockBytes / depth / kBlockRows * kBlockRows, kBlockRows, kMostRows);
+}
+
 std::vector<IntKernel> FindKernels() {
   std::vector<IntKernel> out;
 #define LITESMITH_INT_KERNEL(isa, bytes, pairs) \
@@ -466,8 +476,7 @@ void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* ini
   IntTileFunction tile = b.bytes ? b.kernel->bytes : b.kernel->pairs;
   if (tile == nullptr) tile = HWY_DYNAMIC_DISPATCH(RunTile);
   const Product product{b, tile, wide_sums ? nullptr : init, wide_sums, stage};
-  const size_t depth = b.taps * b.groups * 4;
-  const size_t rows = !wide_sums && depth <= kShallow ? kMostRows : kBlockRows;
+  const size_t rows = RowsOfBlock(b, wide_sums);
   const size_t row_blocks = (m + rows - 1) / rows;
   const size_t column_blocks = (b.columns + kBlockColumns - 1) / kBlockColumns;
   const auto body = [&](size_t begin, size_t end) {

@@ -62,8 +62,11 @@ Range FindRange(const float* values, size_t count, float start) {
 
 // clamp(round(x * inverse) + zero, low, 127), ties away from zero: the largest number below 0.5 is
 // added with the product's sign and the fraction dropped. REQUIRES: |x * inverse| < 2^22.
-void Scale(const float* values, size_t count, float inverse, int32_t zero, int32_t low,
+// `flip` is 0 or 128: the bits inverted in each result.
+void Scale(const float* values, size_t count, const RowQuantizer& q, uint8_t flip,
            int8_t* quantized) {
+  const float inverse = q.inverse;
+  const int32_t zero = q.zero_point, low = q.low;
   const D d;
   const hn::RebindToSigned<D> di;
   const size_t lanes = hn::Lanes(d);
@@ -77,51 +80,61 @@ void Scale(const float* values, size_t count, float inverse, int32_t zero, int32
 #if HWY_TARGET == HWY_AVX3
   // The packs saturate, and one permutation puts 64 numbers in order.
   const __m512i least = _mm512_set1_epi8(static_cast<char>(low));
+  const __m512i flips = _mm512_set1_epi8(static_cast<char>(flip));
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
     const __m512i low_half =
         _mm512_packs_epi32(round(values + i).raw, round(values + i + lanes).raw);
     const __m512i high_half =
         _mm512_packs_epi32(round(values + i + 2 * lanes).raw, round(values + i + 3 * lanes).raw);
-    const __m512i packed = _mm512_max_epi8(_mm512_packs_epi16(low_half, high_half), least);
+    const __m512i packed =
+        _mm512_xor_si512(_mm512_max_epi8(_mm512_packs_epi16(low_half, high_half), least), flips);
     _mm512_storeu_si512(quantized + i, _mm512_permutexvar_epi32(order, packed));
   }
 #endif
   const hn::Rebind<int8_t, D> d8;
   const auto lowest = hn::Set(di, low), most = hn::Set(di, 127);
+  const auto flip_all = hn::Set(d8, static_cast<int8_t>(flip));
   for (; i + lanes <= count; i += lanes) {
-    const auto q = hn::Min(hn::Max(round(values + i), lowest), most);
-    hn::StoreU(hn::DemoteTo(d8, q), d8, quantized + i);
+    const auto x = hn::Min(hn::Max(round(values + i), lowest), most);
+    hn::StoreU(hn::Xor(hn::DemoteTo(d8, x), flip_all), d8, quantized + i);
   }
   for (; i < count; ++i) {
-    const int32_t q = RoundToInt32(std::round(values[i] * inverse)) + zero;
-    quantized[i] = static_cast<int8_t>(std::clamp(q, low, 127));
+    const int32_t x = std::clamp(RoundToInt32(std::round(values[i] * inverse)) + zero, low, 127);
+    quantized[i] = static_cast<int8_t>(static_cast<uint8_t>(x) ^ flip);
   }
 }
 
-float Symmetric(const float* values, size_t count, int8_t* quantized) {
-  if (count == 0) return reference::QuantizeSymmetric(values, count, quantized);
+void ScaleFlipped(const RowQuantizer& q, const float* values, size_t count, uint8_t* quantized) {
+  Scale(values, count, q, 128, reinterpret_cast<int8_t*>(quantized));
+}
+void ScaleSigned(const RowQuantizer& q, const float* values, size_t count, int8_t* quantized) {
+  Scale(values, count, q, 0, quantized);
+}
+
+RowQuantizer Symmetric(const float* values, size_t count) {
+  RowQuantizer q;
+  if (count == 0) return q;
   const Range r = FindRange(values, count, values[0]);
   const float range = std::max(std::abs(r.low), std::abs(r.high));
-  const float inverse = 127.0f / range;
+  q.inverse = 127.0f / range;
   // Tiny ranges have no finite inverse.
-  if (!r.finite || range == 0.0f || !std::isfinite(inverse)) {
-    return reference::QuantizeSymmetric(values, count, quantized);
-  }
-  Scale(values, count, inverse, 0, -127, quantized);
-  return range / 127.0f;
+  q.plain = !r.finite || range == 0.0f || !std::isfinite(q.inverse);
+  q.low = -127;
+  q.scale = range / 127.0f;
+  return q;
 }
 
-float Asymmetric(const float* values, size_t count, int8_t* quantized, int32_t* zero_point) {
+RowQuantizer Asymmetric(const float* values, size_t count) {
+  RowQuantizer q;
   const Range r = FindRange(values, count, 0.0f);
-  reference::AsymmetricScale s;
-  if (!r.finite || r.low == r.high ||
-      !std::isfinite((s = reference::ChooseAsymmetric(r.low, r.high)).inverse)) {
-    return reference::QuantizeAsymmetric(values, count, quantized, zero_point);
-  }
-  *zero_point = s.zero_point;
-  Scale(values, count, s.inverse, s.zero_point, -128, quantized);
-  return s.scale;
+  if (!r.finite || r.low == r.high) return q;
+  const reference::AsymmetricScale s = reference::ChooseAsymmetric(r.low, r.high);
+  q.plain = !std::isfinite(s.inverse);
+  q.scale = s.scale;
+  q.inverse = s.inverse;
+  q.zero_point = s.zero_point;
+  return q;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -134,15 +147,34 @@ namespace {
 
 HWY_EXPORT(Symmetric);
 HWY_EXPORT(Asymmetric);
+HWY_EXPORT(ScaleSigned);
+HWY_EXPORT(ScaleFlipped);
 
 }  // namespace
 
+RowQuantizer FindSymmetric(const float* values, size_t count) {
+  return HWY_DYNAMIC_DISPATCH(Symmetric)(values, count);
+}
+RowQuantizer FindAsymmetric(const float* values, size_t count) {
+  return HWY_DYNAMIC_DISPATCH(Asymmetric)(values, count);
+}
+void QuantizeFlipped(const RowQuantizer& q, const float* values, size_t count, uint8_t* quantized) {
+  HWY_DYNAMIC_DISPATCH(ScaleFlipped)(q, values, count, quantized);
+}
+
 float QuantizeRowSymmetric(const float* values, size_t count, int8_t* quantized) {
-  return HWY_DYNAMIC_DISPATCH(Symmetric)(values, count, quantized);
+  const RowQuantizer q = FindSymmetric(values, count);
+  if (q.plain) return reference::QuantizeSymmetric(values, count, quantized);
+  HWY_DYNAMIC_DISPATCH(ScaleSigned)(q, values, count, quantized);
+  return q.scale;
 }
 float QuantizeRowAsymmetric(const float* values, size_t count, int8_t* quantized,
                             int32_t* zero_point) {
-  return HWY_DYNAMIC_DISPATCH(Asymmetric)(values, count, quantized, zero_point);
+  const RowQuantizer q = FindAsymmetric(values, count);
+  if (q.plain) return reference::QuantizeAsymmetric(values, count, quantized, zero_point);
+  HWY_DYNAMIC_DISPATCH(ScaleSigned)(q, values, count, quantized);
+  *zero_point = q.zero_point;
+  return q.scale;
 }
 int64_t QuantizeRowsTargets() { return HWY_TARGETS; }
 

@@ -16,6 +16,19 @@ float QuantizeRowSymmetric(const float* values, size_t count, int8_t* quantized)
 float QuantizeRowAsymmetric(const float* values, size_t count, int8_t* quantized,
                             int32_t* zero_point);
 
+// The same in two steps, for rows that are written elsewhere piece by piece. `plain`: only the
+// functions above do it (no range, or one whose inverse or values are not finite).
+struct RowQuantizer {
+  float scale = 1.0f, inverse = 1.0f;
+  int32_t zero_point = 0, low = -128;
+  bool plain = true;
+};
+RowQuantizer FindSymmetric(const float* values, size_t count);
+RowQuantizer FindAsymmetric(const float* values, size_t count);
+// A part of those values, the top bit of each number inverted: as unsigned ones. REQUIRES: not
+// q.plain.
+void QuantizeFlipped(const RowQuantizer& q, const float* values, size_t count, uint8_t* quantized);
+
 int64_t QuantizeRowsTargets();
 
 }  // namespace litesmith

@@ -197,7 +197,8 @@ std::optional<IntProduct> PackProduct(const PrepareArgs& args, const State& s) {
   }
   const TensorType in = args.in(0).type;
   const bool bytes = UseBytes(in, weights.type, s.offsets.weight);
-  const size_t element = in == schema::TensorType_INT16 ? 2 : 1;
+  size_t element = in == schema::TensorType_INT16 ? 2 : 1;
+  if (in == schema::TensorType_FLOAT32 && bytes) element = sizeof(float);
   IntProduct p;
   if (weights.type == schema::TensorType_UINT8) {
     p.conv = IntConv::Prepare(s.g, IntKernels()[0], bytes, element, weights.As<uint8_t>(),
@@ -259,22 +260,45 @@ Kernel IntegerKernel(std::shared_ptr<const State> s) {
   return kernel;
 }
 
+// The ranges of all images; false where one of them has none that vectors can use.
+bool FindQuantizers(const State& s, const float* input, size_t image_size, RowQuantizer* quantizers,
+                    int32_t* zeros, float* scales) {
+  const bool symmetric = s.channel_scales.empty();
+  for (size_t i = 0; i < static_cast<size_t>(s.g.batches); ++i, input += image_size) {
+    const RowQuantizer q =
+        symmetric ? FindSymmetric(input, image_size) : FindAsymmetric(input, image_size);
+    if (q.plain) return false;
+    quantizers[i] = q;
+    zeros[i] = q.zero_point;
+    scales[i] = symmetric ? q.scale * s.weight_scale : q.scale;
+  }
+  return true;
+}
+
 // Float activations, integer weights: each image is quantized as a whole, symmetric where the whole
 // filter has one scale (CONV_2D without groups), else asymmetric. Scratch: zero points, scales,
-// quantized input.
+// quantizers, quantized input.
 Kernel HybridKernel(std::shared_ptr<const State> s) {
   const size_t images = s->g.batches;
   const size_t image_size = size_t(s->g.in_h) * s->g.in_w * s->g.in_c;
   Kernel kernel;
-  const size_t own = (images * (sizeof(int32_t) + sizeof(float) + image_size) + 63) / 64 * 64;
+  const size_t of_image = sizeof(int32_t) + sizeof(float) + sizeof(RowQuantizer);
+  const size_t head = (images * of_image + 63) / 64 * 64;
+  const size_t own = head + (images * image_size + 63) / 64 * 64;
   kernel.scratch_bytes = own + (s->product.has_value() ? s->product->conv.scratch_bytes : 0);
-  kernel.run = [s, images, image_size, own](const RunArgs& args) {
+  kernel.run = [s, images, image_size, head, own](const RunArgs& args) {
     auto* zeros = reinterpret_cast<int32_t*>(args.scratch);
     auto* scales = reinterpret_cast<float*>(zeros + images);
-    auto* quantized = reinterpret_cast<int8_t*>(scales + images);
+    auto* quantizers = reinterpret_cast<RowQuantizer*>(scales + images);
+    auto* quantized = reinterpret_cast<int8_t*>(args.scratch + head);
     const auto* input = args.in<float>(0);
     const bool symmetric = s->channel_scales.empty();
-    for (size_t i = 0; i < images; ++i) {
+    // Straight into the product's copy of the images; short rows are slower one by one.
+    constexpr size_t kLeastRow = 16;
+    const bool direct = s->product.has_value() && s->product->weights().bytes &&
+                        size_t(s->g.in_w) * s->g.in_c >= kLeastRow &&
+                        FindQuantizers(*s, input, image_size, quantizers, zeros, scales);
+    for (size_t i = 0; !direct && i < images; ++i) {
       const float* from = input + i * image_size;
       int8_t* to = quantized + i * image_size;
       int32_t zero = 0;
@@ -288,8 +312,14 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
       stage.row_scale = scales;
       stage.row_zero = symmetric ? nullptr : zeros;
       stage.positions = size_t(s->g.out_h) * s->g.out_w;
-      ConvInt<int8_t>(s->g, p.conv, {quantized, zeros, true}, p.init.data(), false, stage,
-                      args.scratch + own, args.threads);
+      std::byte* scratch = args.scratch + own;
+      if (direct) {
+        ConvInt<float>(s->g, p.conv, {input, zeros, true, quantizers}, p.init.data(), false, stage,
+                       scratch, args.threads);
+      } else {
+        ConvInt<int8_t>(s->g, p.conv, {quantized, zeros, true}, p.init.data(), false, stage,
+                        scratch, args.threads);
+      }
       return absl::OkStatus();
     }
     for (size_t i = 0; i < images; ++i) zeros[i] = -zeros[i];

@@ -335,6 +335,60 @@ TEST(GemmInt, ConvolutionsHaveTheReferenceBitsOnEveryTarget) {
   });
 }
 
+// Images quantized on their way into the copy give what images quantized before give.
+TEST(GemmInt, FloatImagesAreQuantizedAsRowsAreOnEveryTarget) {
+  ForEachKernel([](const IntKernel& kernel) {
+    if (kernel.bytes == nullptr) return;
+    ThreadPool threads(testing::ThreadCounts({2}).back());
+    uint64_t seed = 0;
+    for (const ConvGeometry& g : testing::ConvCases()) {
+      SCOPED_TRACE(testing::Describe(g));
+      if (g.filter_c != g.in_c) continue;
+      const auto images = static_cast<size_t>(g.batches);
+      const size_t size = testing::InputSize(g) / images;
+      Random random(++seed);
+      std::vector<float> input = testing::RandomFloats(images * size, seed);
+      const auto weights =
+          RandomIntegers<int8_t>(&random, testing::WeightSize(g), -127, 127, false);
+      std::vector<RowQuantizer> quantizers;
+      std::vector<int8_t> quantized(images * size);
+      std::vector<int32_t> zeros(images);
+      std::vector<float> scales(images);
+      for (size_t i = 0; i < images; ++i) {
+        for (size_t k = 0; k < size; ++k) input[i * size + k] *= static_cast<float>(i + 1);
+        const float* row = input.data() + i * size;
+        quantizers.push_back(seed % 2 == 0 ? FindSymmetric(row, size) : FindAsymmetric(row, size));
+        int8_t* to = quantized.data() + i * size;
+        scales[i] = seed % 2 == 0 ? QuantizeRowSymmetric(row, size, to)
+                                  : QuantizeRowAsymmetric(row, size, to, &zeros[i]);
+        ASSERT_FALSE(quantizers[i].plain);
+        ASSERT_EQ(quantizers[i].zero_point, zeros[i]);
+      }
+      const IntConv conv = IntConv::Prepare(g, kernel, true, sizeof(float), weights.data(), 0);
+      std::vector<int32_t> init;
+      for (int32_t sum : conv.groups[0].sums) init.push_back(-128 * sum);
+      IntStage s;
+      s.kind = IntStage::Kind::kFloat;
+      s.row_scale = scales.data();
+      s.row_zero = zeros.data();
+      s.column_sum = conv.groups[0].sums.data();
+      s.positions = size_t(g.out_h) * g.out_w;
+      s.float_low = -1e9f;
+      s.float_high = 1e9f;
+      s.stride = static_cast<size_t>(g.out_c);
+      AlignedVector<std::byte> scratch(conv.scratch_bytes);
+      std::vector<float> out(testing::OutputSize(g)), expected(out.size());
+      s.out = expected.data();
+      ConvInt<int8_t>(g, conv, {quantized.data(), zeros.data(), true}, init.data(), false, s,
+                      scratch.data(), &threads);
+      s.out = out.data();
+      ConvInt<float>(g, conv, {input.data(), zeros.data(), true, quantizers.data()}, init.data(),
+                     false, s, scratch.data(), &threads);
+      ASSERT_EQ(out, expected);
+    }
+  });
+}
+
 TEST(GemmInt, HybridSumsBecomeTheReferenceFloatsOnEveryTarget) {
   ForEachKernel([](const IntKernel& kernel) {
     uint64_t seed = 0;
@@ -401,6 +455,13 @@ TEST(QuantizeRows, HaveTheReferenceBitsOnEveryTarget) {
         ASSERT_TRUE(scale == expected || (std::isnan(scale) && std::isnan(expected)));
         ASSERT_EQ(fast_zero, plain_zero);
         ASSERT_EQ(fast, plain) << count << ", seed " << seed;
+        const RowQuantizer q = FindAsymmetric(values.data(), count);
+        if (q.plain) continue;
+        std::vector<uint8_t> flipped(count);
+        const size_t cut = count / 3;
+        QuantizeFlipped(q, values.data(), cut, flipped.data());
+        QuantizeFlipped(q, values.data() + cut, count - cut, flipped.data() + cut);
+        for (size_t i = 0; i < count; ++i) ASSERT_EQ(flipped[i], plain[i] + 128);
       }
     }
   });
