@@ -35,6 +35,18 @@ struct ModelNotes {
   std::vector<std::string> labels;
 };
 
+// How a model is read; all but `batch_size` concern Keras files and SavedModels only.
+struct LoadOptions {
+  std::string weights;    // the .weights.h5 beside an architecture .json
+  std::string signature;  // of a SavedModel; "": "serving_default", or the only one
+  // Fixes the free first dimension of all inputs; 0 leaves it free.
+  int64_t batch_size = 0;
+  // An LSTM layer whose batch is fixed becomes one UNIDIRECTIONAL_SEQUENCE_LSTM, which keeps its
+  // state from call to call until the variables are reset. True: it stays written out step by step,
+  // without state, as it is where the batch is free.
+  bool unroll_lstm = false;
+};
+
 // A network. A small handle on an immutable graph: copies are cheap and share it, and may be used
 // from several threads. Every operation that changes a network returns another Model.
 class Model {
@@ -42,12 +54,14 @@ class Model {
   // An empty model: only good for being assigned to.
   Model() = default;
 
-  // Reads a .tflite, .keras, .h5, or an architecture .json with its `weights` (.weights.h5). The
-  // format is told by the content, not by the name. Files are untrusted: a damaged one gives an
+  // Reads a .tflite, .keras, .h5, a SavedModel's folder, or an architecture .json with its weights.
+  // The format is told by the content, not by the name. Files are untrusted: a damaged one gives an
   // error of one line that names it, never more memory than context.memory_budget. The file must
   // not change while the model is in use (large constants stay mapped).
   static absl::StatusOr<Model> Load(const std::string& path, const Context& context = {},
                                     const std::string& weights = "");
+  static absl::StatusOr<Model> Load(const std::string& path, const LoadOptions& options,
+                                    const Context& context);
 
   // A .tflite that is in memory already; the bytes are copied.
   static absl::StatusOr<Model> FromTflite(std::span<const std::byte> bytes,

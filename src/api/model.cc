@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "import/import.h"
 #include "litesmith/files.h"
-#include "litesmith/saved_model.h"
 #include "passes/passes.h"
 #include "tflite/notes.h"
 #include "tflite/tflite.h"
@@ -60,24 +59,22 @@ uint64_t FolderBytes(const std::string& path) {
   return bytes;
 }
 
-absl::StatusOr<Model> LoadModel(const std::string& path, const ImportOptions& options,
-                                const Context& context) {
-  LS_ASSIGN_OR_RETURN(Graph graph, ImportModel(path, options, context));
-  ModelState state;
-  state.path = path;
-  state.weights = options.weights;
-  if (IsDirectory(path)) {
-    state.file_bytes = FolderBytes(path);
-  } else {
-    LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
-    state.file_bytes = file->bytes().size();
-    state.is_tflite = LooksLikeTflite(file->bytes());
-  }
-  state.graph = std::make_shared<const Graph>(std::move(graph));
-  return ModelAccess::Make(std::move(state));
-}
-
 }  // namespace
+
+absl::Status FuseLstmLayers(const std::string& path, int64_t batch_size, Graph* graph,
+                            const Context& context) {
+  Graph fused = *graph;
+  if (batch_size != 0) LS_RETURN_IF_ERROR(FixBatchSize(&fused, batch_size));
+  LS_ASSIGN_OR_RETURN(const bool any, FuseLstm(&fused));
+  if (!any) return absl::OkStatus();
+  *graph = std::move(fused);
+  context.Warn(fmt::format(
+      "{}: its LSTM layers keep their state from call to call: reset the variables before every "
+      "new sequence (reset_all_variables() in LiteRT, Reset() in tflite-micro), or convert with "
+      "--unroll-lstm",
+      path));
+  return absl::OkStatus();
+}
 
 Model ModelAccess::Make(ModelState state) {
   Model out;
@@ -131,12 +128,32 @@ ModelNotes NotesOf(const Graph& graph) {
 
 absl::StatusOr<Model> Model::Load(const std::string& path, const Context& context,
                                   const std::string& weights) {
-  return LoadModel(path, ImportOptions{weights, ""}, context);
+  LoadOptions options;
+  options.weights = weights;
+  return Load(path, options, context);
 }
 
-absl::StatusOr<Model> LoadSignature(const std::string& folder, const std::string& signature,
-                                    const Context& context) {
-  return LoadModel(folder, ImportOptions{"", signature}, context);
+absl::StatusOr<Model> Model::Load(const std::string& path, const LoadOptions& options,
+                                  const Context& context) {
+  LS_ASSIGN_OR_RETURN(
+      Graph graph, ImportModel(path, ImportOptions{options.weights, options.signature}, context));
+  ModelState state;
+  state.path = path;
+  state.weights = options.weights;
+  if (IsDirectory(path)) {
+    state.file_bytes = FolderBytes(path);
+  } else {
+    LS_ASSIGN_OR_RETURN(const auto file, FileBytes::Open(path));
+    state.file_bytes = file->bytes().size();
+    state.is_tflite = LooksLikeTflite(file->bytes());
+  }
+  if (options.batch_size != 0) {
+    LS_RETURN_IF_ERROR_IN(FixBatchSize(&graph, options.batch_size), path);
+  }
+  state.fuse_lstm = !state.is_tflite && !options.unroll_lstm;
+  if (state.fuse_lstm) LS_RETURN_IF_ERROR_IN(FuseLstmLayers(path, 0, &graph, context), path);
+  state.graph = std::make_shared<const Graph>(std::move(graph));
+  return ModelAccess::Make(std::move(state));
 }
 
 absl::StatusOr<Model> Model::FromTflite(std::span<const std::byte> bytes, const Context& context) {

@@ -103,8 +103,13 @@ absl::StatusOr<Prepared> Prepare(const Model& model, const QuantizeRequest& requ
     context.Warn(fmt::format("{}: not used, the recipe {} needs no data", request.calibration.path,
                              options.recipe.name));
   }
-  LS_ASSIGN_OR_RETURN_IN(out.graph, PrepareForQuantization(*source, options, context),
-                         model.path());
+  Graph graph = *source;
+  // Before calibrating, which observes that operator's own values. Larger batches are fixed in the
+  // result only: samples come one at a time.
+  if (request.batch_size == 1 && ModelAccess::State(model)->fuse_lstm) {
+    LS_RETURN_IF_ERROR_IN(FuseLstmLayers(model.path(), 1, &graph, context), model.path());
+  }
+  LS_ASSIGN_OR_RETURN_IN(out.graph, PrepareForQuantization(graph, options, context), model.path());
   Ranges ranges;
   if (calibrate) {
     LS_ASSIGN_OR_RETURN(out.data,

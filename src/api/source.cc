@@ -4,6 +4,7 @@
 
 #include "api/state.h"
 #include "base/file.h"
+#include "base/zip.h"
 #include "data/npy.h"
 #include "data/open.h"
 #include "evaluate/evaluate.h"
@@ -14,9 +15,7 @@ namespace {
 
 bool IsZip(const std::string& path) {
   const auto file = FileBytes::Open(path);
-  if (!file.ok() || (*file)->bytes().size() < 4) return false;
-  const auto bytes = (*file)->bytes();
-  return bytes[0] == std::byte{'P'} && bytes[1] == std::byte{'K'};
+  return file.ok() && LooksLikeZip((*file)->bytes());
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ struct ModelState {
   std::string weights;  // the weights beside it; empty: none
   uint64_t file_bytes = 0;
   bool is_tflite = false;  // the file was a .tflite
+  bool fuse_lstm = false;  // LSTM layers may become one operator each once the batch is fixed
 };
 
 // The only way from the handle to the graph and back.
@@ -38,6 +39,11 @@ struct ModelAccess {
 
 // An error for a model that was not read from a .tflite file: LiteRT reads no others.
 absl::Status RequireTflite(const Model& model);
+
+// Fixes the batch (0: as it is) and makes one operator of each LSTM layer, with a word on what that
+// changes. Leaves the graph alone where no layer can be.
+absl::Status FuseLstmLayers(const std::string& path, int64_t batch_size, Graph* graph,
+                            const Context& context);
 
 // The notes of a graph as the public API gives them.
 ModelNotes NotesOf(const Graph& graph);

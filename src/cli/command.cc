@@ -27,6 +27,16 @@ void AddThreads(CLI::App* sub, CommonFlags* common) {
       ->option_text("N");
 }
 
+void AddLoadFlags(CLI::App* sub, LoadOptions* options) {
+  sub->add_option("--weights", options->weights, "The .weights.h5 of an architecture .json")
+      ->type_name("W.h5");
+  sub->add_option("--signature", options->signature,
+                  "The signature of a SavedModel (default: serving_default, or the only one)")
+      ->type_name("S");
+  sub->add_flag("--unroll-lstm", options->unroll_lstm,
+                "Leave LSTM layers written out step by step, without state");
+}
+
 void AddPreprocessing(CLI::App* sub, DataSource* source) {
   sub->add_option("--split", source->split,
                   "Part of a data set, such as train or test (default: test to evaluate, train "

@@ -56,6 +56,8 @@ std::shared_ptr<F> Declare(CLI::App* sub, Action* chosen,
 void AddLimits(CLI::App* sub, CommonFlags* common);
 // --num-threads N.
 void AddThreads(CLI::App* sub, CommonFlags* common);
+// --weights, --signature, --unroll-lstm.
+void AddLoadFlags(CLI::App* sub, LoadOptions* options);
 // --split, --mean, --std, --labels.
 void AddPreprocessing(CLI::App* sub, DataSource* source);
 // --kernels and, where `arithmetic` is given, --arithmetic.

@@ -1,18 +1,17 @@
 #include <fmt/format.h>
 
 #include "command.h"
-#include "litesmith/saved_model.h"
 
 namespace litesmith::cli {
 namespace {
 
 struct Flags {
-  std::string input, output, weights, signature;
+  std::string input, output;
+  LoadOptions load;
 };
 
 absl::Status Convert(const Flags& flags, const Context& context) {
-  const auto model = flags.signature.empty() ? Model::Load(flags.input, context, flags.weights)
-                                             : LoadSignature(flags.input, flags.signature, context);
+  const auto model = Model::Load(flags.input, flags.load, context);
   if (!model.ok()) return model.status();
   if (absl::Status status = model->CheckOutput(flags.output); !status.ok()) return status;
   const auto optimised = Optimise(*model, context);
@@ -34,11 +33,11 @@ void AddConvert(CLI::App* app, CommonFlags* common, Action* chosen) {
   sub->add_option("-o,--output", flags->output, "The .tflite to write")
       ->required()
       ->type_name("OUT.tflite");
-  sub->add_option("--weights", flags->weights, "The .weights.h5 of an architecture .json")
-      ->type_name("W.h5");
-  sub->add_option("--signature", flags->signature,
-                  "The signature of a SavedModel (default: serving_default, or the only one)")
-      ->type_name("S");
+  AddLoadFlags(sub, &flags->load);
+  sub->add_option("--batch-size", flags->load.batch_size,
+                  "Fix the free first dimension of the inputs")
+      ->check(CLI::PositiveNumber)
+      ->option_text("N");
   AddThreads(sub, common);
   sub->footer(
       "Examples:\n"

@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 
 #include "command.h"
-#include "litesmith/saved_model.h"
 
 namespace litesmith::cli {
 namespace {
 
 struct Flags {
-  std::string input, output, weights, signature;
+  std::string input, output;
+  LoadOptions load;
   QuantizeRequest request;
   bool dry_run = false;
   std::string write_recipe;
@@ -26,8 +26,7 @@ absl::Status DoQuantize(const Flags& flags, const Context& context) {
   QuantizeRequest request = flags.request;
   if (flags.input_option->count() > 0) request.input_type = flags.input_type;
   if (flags.output_option->count() > 0) request.output_type = flags.output_type;
-  const auto model = flags.signature.empty() ? Model::Load(flags.input, context, flags.weights)
-                                             : LoadSignature(flags.input, flags.signature, context);
+  const auto model = Model::Load(flags.input, flags.load, context);
   if (!model.ok()) return model.status();
   if (flags.dry_run) {
     const auto plan = PlanQuantization(*model, request, context);
@@ -99,11 +98,7 @@ void AddQuantize(CLI::App* app, CommonFlags* common, Action* chosen) {
   sub->add_option("--write-recipe", flags->write_recipe,
                   "Write the recipe, with what stays float, as such a file")
       ->type_name("FILE.json");
-  sub->add_option("--weights", flags->weights, "The .weights.h5 of an architecture .json")
-      ->type_name("W.h5");
-  sub->add_option("--signature", flags->signature,
-                  "The signature of a SavedModel (default: serving_default, or the only one)")
-      ->type_name("S");
+  AddLoadFlags(sub, &flags->load);
   sub->add_option(
          "--calibration-data", flags->request.calibration.path,
          "Samples for integer recipes: IDX folder, picture folder or .tar[.gz], .npy, .npz")

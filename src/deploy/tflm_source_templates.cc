@@ -241,6 +241,9 @@ const void* OutputData(size_t index);
 
 Status Invoke();
 
+// What recurrent operators remember from call to call is zero again: before a new sequence.
+Status Reset();
+
 // The first input in, Invoke, the first output out.
 Status Run(const float* input, size_t input_count, float* output, size_t output_count);
 
@@ -401,6 +404,11 @@ Status GetOutputRaw(size_t index, void* data, size_t bytes) {
 Status Invoke() {
   if (interpreter == nullptr) return Status::kNotReady;
   return interpreter->Invoke() == kTfLiteOk ? Status::kOk : Status::kInvokeFailed;
+}
+
+Status Reset() {
+  if (interpreter == nullptr) return Status::kNotReady;
+  return interpreter->Reset() == kTfLiteOk ? Status::kOk : Status::kInvokeFailed;
 }
 
 Status Run(const float* input, size_t input_count, float* output, size_t output_count) {

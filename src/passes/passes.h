@@ -40,9 +40,16 @@ absl::StatusOr<bool> SimplifyReshapes(Graph* graph);
 // Nodes that nobody reads and tensors that nobody refers to; tensors are renumbered.
 absl::StatusOr<bool> RemoveDeadCode(Graph* graph);
 
-// Gives the free first dimension of the main subgraph's inputs this size, and every tensor the shape
-// that follows. Not one of Optimise's. Errors name an input whose batch is fixed already, and the
-// node that cannot take the size.
+// LSTM layers that are written out step by step (as imported ones are) become one
+// UNIDIRECTIONAL_SEQUENCE_LSTM each, where they start from zeros, nobody wants the cell state or
+// the results of single steps but the last, and the batch is known: the operator's states have a
+// fixed shape. It keeps them from call to call, which the steps do not; so it is not one of
+// Optimise's.
+absl::StatusOr<bool> FuseLstm(Graph* graph);
+
+// Gives the free first dimension of the main subgraph's inputs this size, and every tensor the
+// shape that follows. Not one of Optimise's. Errors name an input whose batch is fixed already, and
+// the node that cannot take the size.
 absl::Status FixBatchSize(Graph* graph, int64_t batch_size);
 
 // What the float nodes of a file leave apart, for running it with the fastest kernels: FusePadding,

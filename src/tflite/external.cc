@@ -1,12 +1,12 @@
 #include "tflite/external.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <system_error>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "ir/verify.h"
 
 namespace litesmith {
@@ -26,10 +26,8 @@ absl::StatusOr<std::string> PathOf(const std::string& model, const std::string& 
   const fs::path path = folder / relative;
   std::error_code error;
   if (!leaves && fs::exists(path, error)) {
-    const fs::path home = fs::canonical(folder.empty() ? fs::path(".") : folder, error);
-    const fs::path real = error ? fs::path() : fs::canonical(path, error);
-    if (error) return IoError("'{}': {}", Printable(name), error.message());
-    leaves = std::mismatch(home.begin(), home.end(), real.begin(), real.end()).first != home.end();
+    LS_ASSIGN_OR_RETURN(const bool inside, LiesInside(folder.string(), path.string()));
+    leaves = !inside;
   }
   if (leaves) {
     return Invalid("'{}' lies outside the model's folder and is not read; put the file there",

@@ -282,5 +282,70 @@ TEST(SavedModelOutputs, CopiesOfTheInput) {
   ExpectValues(graph, Floats({2, 2}, {1, 2, 3, 4}), {1, 2, 3, 4});
 }
 
+// ---- Channels first
+
+void SetFloats(ModelBuilder* model, const std::string& name, const Shape& shape,
+               const std::vector<float>& values) {
+  auto* tensor = (*model->Add(name, "Const", {}).mutable_attr())["value"].mutable_tensor();
+  tensor->set_dtype(kFloat);
+  for (int32_t size : shape) tensor->mutable_tensor_shape()->add_dim()->set_size(size);
+  for (float value : values) tensor->add_float_val(value);
+}
+
+void SetWindow(pb::Node* node, bool first, const char* padding) {
+  auto& attr = *node->mutable_attr();
+  attr["data_format"].set_s(first ? "NCHW" : "NHWC");
+  attr["padding"].set_s(padding);
+  const std::vector<int64_t> sizes =
+      first ? std::vector<int64_t>{1, 1, 2, 1} : std::vector<int64_t>{1, 2, 1, 1};
+  for (int64_t size : sizes) attr["strides"].mutable_list()->add_i(size);
+  if (node->op() != "MaxPool") return;
+  for (int64_t size : sizes) attr["ksize"].mutable_list()->add_i(size);
+}
+
+// A convolution, its bias, a normalisation and pooling over [N, 2, 5, 6] or [N, 5, 6, 2].
+Graph Convolutional(bool first) {
+  ModelBuilder a(first ? Shape{-1, 2, 5, 6} : Shape{-1, 5, 6, 2});
+  std::vector<float> filter(3 * 2 * 2 * 3);
+  for (size_t i = 0; i < filter.size(); ++i) filter[i] = std::sin(static_cast<float>(i));
+  SetFloats(&a, "filter", {3, 2, 2, 3}, filter);
+  SetFloats(&a, "bias", {3}, {0.5f, -0.25f, 1.0f});
+  SetFloats(&a, "scale", {3}, {1.5f, 0.5f, 2.0f});
+  SetFloats(&a, "mean", {3}, {0.1f, 0.2f, 0.3f});
+  SetFloats(&a, "variance", {3}, {1.0f, 2.0f, 0.5f});
+  SetWindow(&a.Add("conv", "Conv2D", {"x", "filter"}), first, "SAME");
+  const char* const format = first ? "NCHW" : "NHWC";
+  (*a.Add("sum", "BiasAdd", {"conv", "bias"}).mutable_attr())["data_format"].set_s(format);
+  auto& norm = a.Add("norm", "FusedBatchNormV3", {"sum", "scale", "bias", "mean", "variance"});
+  (*norm.mutable_attr())["data_format"].set_s(format);
+  (*norm.mutable_attr())["is_training"].set_b(false);
+  SetWindow(&a.Add("y", "MaxPool", {"norm"}), first, "VALID");
+  auto graph = a.Import();
+  EXPECT_TRUE(graph.ok()) << graph.status();
+  return graph.ok() ? *std::move(graph) : Graph();
+}
+
+TEST(SavedModelLayout, ChannelsFirst) {
+  const Graph first = Convolutional(true), last = Convolutional(false);
+  // Only what comes in and goes out is transposed.
+  EXPECT_THAT(Operators(first),
+              ElementsAre("TRANSPOSE", "CONV_2D", "ADD", "MUL", "ADD", "MAX_POOL_2D", "TRANSPOSE"));
+  Array x = Array::Zeros(ElementType::kFloat32, {2, 2, 5, 6});
+  Array moved = Array::Zeros(ElementType::kFloat32, {2, 5, 6, 2});
+  const auto from = x.mutable_data<float>();
+  const auto to = moved.mutable_data<float>();
+  for (size_t i = 0; i < from.size(); ++i) {
+    from[i] = std::cos(static_cast<float>(i));
+    to[i / 60 * 60 + i % 30 * 2 + i / 30 % 2] = from[i];
+  }
+  ASSERT_OK_AND_ASSIGN(const auto y, testing::RunGraph(first, {x}));
+  ASSERT_OK_AND_ASSIGN(const auto z, testing::RunGraph(last, {moved}));
+  ASSERT_EQ(y[0].shape, (std::vector<int64_t>{2, 3, 1, 6}));
+  ASSERT_EQ(z[0].shape, (std::vector<int64_t>{2, 1, 6, 3}));
+  for (size_t i = 0; i < y[0].data<float>().size(); ++i) {
+    EXPECT_EQ(y[0].data<float>()[i], z[0].data<float>()[i / 18 * 18 + i % 6 * 3 + i / 6 % 3]) << i;
+  }
+}
+
 }  // namespace
 }  // namespace litesmith

@@ -1,5 +1,6 @@
 #include "import/keras/convert.h"
 
+#include <algorithm>
 #include <deque>
 #include <set>
 
@@ -44,8 +45,10 @@ bool IsQuantized(const Json& config) {
          name.starts_with("int4") || name.starts_with("float8");
 }
 
+// `masks`: what the layer masks is in the configuration, as Keras 3 writes functional models: then
+// those who use the mask are told.
 void ListUnsupportedLayer(std::string_view class_name, std::string_view name, const Json& config,
-                          std::vector<std::string>* list) {
+                          bool masks, std::vector<std::string>* list) {
   const auto add = [&](std::string_view reason) {
     list->push_back(fmt::format("'{}' ({}{})", Printable(name), Printable(class_name), reason));
   };
@@ -61,11 +64,12 @@ void ListUnsupportedLayer(std::string_view class_name, std::string_view name, co
     return add(function.empty() ? "" : fmt::format(" of '{}'", Printable(function)));
   }
   if (IsQuantized(config)) return add(" with quantized weights");
-  if (const Json* mask = Member(config, "mask_zero"); mask != nullptr && *mask == Json(true)) {
-    return add(" with mask_zero: masks cannot be imported");
+  if (const Json* mask = Member(config, "mask_zero");
+      !masks && mask != nullptr && *mask == Json(true)) {
+    return add(" with mask_zero: only the masks of Keras 3's functional models can be imported");
   }
-  if (StringMember(config, "data_format") == "channels_first") {
-    return add(" with data_format 'channels_first'");
+  if (class_name == "Masking" && !masks) {
+    return add(": only the masks of Keras 3's functional models can be imported");
   }
   for (const char* key : {"activation", "recurrent_activation"}) {
     const Json* activation = Member(config, key);
@@ -78,8 +82,24 @@ void ListUnsupportedLayer(std::string_view class_name, std::string_view name, co
     if (inner_config == nullptr || IsModel(StringMember(*inner, "class_name"))) continue;
     ListUnsupportedLayer(StringMember(*inner, "class_name"),
                          fmt::format("{}/{}", name, StringMember(*inner_config, "name")),
-                         *inner_config, list);
+                         *inner_config, /*masks=*/false, list);
   }
+}
+
+// Whether a call of keras.ops.not_equal makes the mask of this layer, from the same input.
+bool HasMask(const ModelConfig& config, const LayerConfig& layer) {
+  const auto source = [](const LayerConfig& l) -> const TensorRef* {
+    if (l.calls.size() != 1 || l.calls[0].arguments.empty()) return nullptr;
+    const Argument& first = l.calls[0].arguments[0];
+    return first.constant == nullptr ? &first.ref : nullptr;
+  };
+  const TensorRef* from = source(layer);
+  return from != nullptr &&
+         std::any_of(config.layers.begin(), config.layers.end(), [&](const LayerConfig& other) {
+           const TensorRef* ref = other.class_name == "NotEqual" ? source(other) : nullptr;
+           return ref != nullptr && ref->layer == from->layer && ref->call == from->call &&
+                  ref->tensor == from->tensor;
+         });
 }
 
 absl::Status ListUnsupported(const Json& model, const std::string& prefix, int depth,
@@ -96,7 +116,7 @@ absl::Status ListUnsupported(const Json& model, const std::string& prefix, int d
       const std::string registered = StringMember(layers[i], "registered_name");
       const bool custom = registered.find('>') != std::string::npos;
       ListUnsupportedLayer(custom ? registered : layer.class_name, prefix + layer.name,
-                           *layer.config, list);
+                           *layer.config, HasMask(config, layer), list);
     }
   }
   return absl::OkStatus();
@@ -138,6 +158,7 @@ class Converter : public InnerLayers {
       LS_RETURN_IF_ERROR(
           AddInput(layer.name, shape, StringMember(*layer.config, "dtype"), &inputs, &names));
     }
+    LS_RETURN_IF_ERROR(FindShared(model, weights, 0));
     LS_ASSIGN_OR_RETURN(const Outputs outputs, Run(model, weights, inputs, "", 0));
     Graph graph = std::move(graph_).Finish(config.name, names, outputs, config.output_names);
     LS_RETURN_IF_ERROR(Verify(graph));
@@ -185,6 +206,41 @@ class Converter : public InnerLayers {
     inputs->push_back(graph_.Input(name, type, std::move(sizes)));
     names->push_back(name);
     return absl::OkStatus();
+  }
+
+  // "shared_object_id" says that two layers of the configuration, one of them perhaps in a nested
+  // model, are the same; the weights are stored with one of them only.
+  static std::string SharedId(const Json& layer) {
+    const Json* id = Member(layer, "shared_object_id");
+    return id == nullptr ? "" : id->dump();
+  }
+
+  absl::Status FindShared(const Json& model, const WeightScope& weights, int depth) {
+    if (depth > kMaxModelDepth) return Invalid("models are nested too deeply");
+    LS_ASSIGN_OR_RETURN(const ModelConfig config, ReadModel(model));
+    const Json& layers = model["config"].is_array() ? model["config"] : model["config"]["layers"];
+    for (size_t l = 0; l < config.layers.size(); ++l) {
+      const LayerConfig& layer = config.layers[l];
+      const WeightScope scope = weights.Layer(layer.name, layer.counted_name);
+      if (const std::string id = SharedId(layers[l]); !id.empty()) shared_[id].push_back(scope);
+      if (IsModel(layer.class_name)) {
+        LS_RETURN_IF_ERROR(FindShared(layers[l], scope, depth + 1));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Where the weights of a layer are: at its own place, or at that of the layer it is the same as.
+  absl::StatusOr<WeightScope> FindWeights(const Json& layer, const WeightScope& own) {
+    const auto same = shared_.find(SharedId(layer));
+    if (same == shared_.end() || same->second.size() < 2) return own;
+    WeightScope scope = own;
+    LS_ASSIGN_OR_RETURN(size_t count, scope.Count());
+    for (size_t i = 0; count == 0 && i < same->second.size(); ++i) {
+      scope = same->second[i];
+      LS_ASSIGN_OR_RETURN(count, scope.Count());
+    }
+    return count == 0 ? own : scope;
   }
 
   // Which calls of which layers wait for which.
@@ -294,9 +350,44 @@ class Converter : public InnerLayers {
       }
       return Run(json, scope, inputs, name + "/", depth + 1);
     }
+    LS_ASSIGN_OR_RETURN(const WeightScope found, FindWeights(json, scope));
     LS_ASSIGN_OR_RETURN_IN(
-        Outputs outputs, ConvertLayer(layer, name, scope, std::move(operands)),
+        Outputs outputs, ConvertLayer(layer, name, found, std::move(operands)),
         fmt::format("layer '{}' ({})", Printable(name), Printable(layer.class_name)));
+    return outputs;
+  }
+
+  // A layer of pictures with the channels first, between two transpositions.
+  absl::StatusOr<Outputs> ConvertChannelsFirst(const LayerConfig& layer, const std::string& name,
+                                               const WeightScope& weights,
+                                               std::vector<Operand> operands) {
+    LayerConfig last = layer;
+    const auto moved = channels_last_.find(layer.config);
+    if (moved != channels_last_.end()) {
+      last.config = moved->second;
+    } else {
+      Json config = *layer.config;
+      config["data_format"] = "channels_last";
+      last.config = channels_last_[layer.config] = &Keep(std::move(config));
+    }
+    LayerContext c(&graph_, *last.config, name, layer.class_name, weights, operands, &cache_, this);
+    size_t rank = 0;
+    for (Operand& operand : operands) {
+      if (operand.constant != nullptr) continue;
+      rank = c.shape(operand.tensor).size();
+      if (rank < 3) continue;
+      std::vector<int32_t> order = {0};
+      for (size_t d = 2; d < rank; ++d) order.push_back(static_cast<int32_t>(d));
+      order.push_back(1);
+      operand.tensor = c.Transpose(operand.tensor, order, "channels_last");
+    }
+    LS_ASSIGN_OR_RETURN(Outputs outputs, ConvertLayer(last, name, weights, std::move(operands)));
+    for (int32_t& t : outputs) {
+      if (rank < 3 || c.shape(t).size() != rank) continue;
+      std::vector<int32_t> order = {0, static_cast<int32_t>(rank) - 1};
+      for (size_t d = 1; d + 1 < rank; ++d) order.push_back(static_cast<int32_t>(d));
+      t = c.Transpose(t, order, "channels_first");
+    }
     return outputs;
   }
 
@@ -305,11 +396,17 @@ class Converter : public InnerLayers {
     const LayerKind* kind = FindLayer(layer.class_name);
     if (kind == nullptr) return Unsupported("it cannot be imported");
     if (!layer.config->is_object()) return Invalid("its configuration is no object");
+    if (StringMember(*layer.config, "data_format") == "channels_first") {
+      return ConvertChannelsFirst(layer, name, weights, std::move(operands));
+    }
     LayerContext c(&graph_, *layer.config, name, layer.class_name, weights, operands, &cache_,
                    this);
     if (c.inputs().empty()) return Invalid("it has no input");
     for (int32_t input : c.inputs()) {
       if (c.shape(input).empty()) return Unsupported("its input is a scalar");
+    }
+    if (c.Keyword("mask") != nullptr && !kind->takes_mask) {
+      return Unsupported("it is called with a mask");
     }
     const Operand* training = c.Keyword("training");
     if (!kind->same_in_training && training != nullptr && training->constant != nullptr &&
@@ -344,6 +441,8 @@ class Converter : public InnerLayers {
   GraphBuilder graph_;
   ConstantCache cache_;
   std::deque<Json> kept_;
+  std::map<const Json*, const Json*> channels_last_;        // configurations, changed
+  std::map<std::string, std::vector<WeightScope>> shared_;  // by shared_object_id
   size_t calls_ = 0;
   int depth_ = 0;  // of layers within layers
 };

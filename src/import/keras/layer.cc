@@ -93,6 +93,25 @@ absl::StatusOr<int32_t> LayerContext::Binary(schema::BuiltinOperator op, int32_t
     case schema::BuiltinOperator_GREATER:
       return Add(op, schema::GreaterOptionsT{}, {a, b}, what, std::move(shape),
                  schema::TensorType_BOOL);
+    case schema::BuiltinOperator_EQUAL:
+      return Add(op, schema::EqualOptionsT{}, {a, b}, what, std::move(shape),
+                 schema::TensorType_BOOL);
+    case schema::BuiltinOperator_NOT_EQUAL:
+      return Add(op, schema::NotEqualOptionsT{}, {a, b}, what, std::move(shape),
+                 schema::TensorType_BOOL);
+    case schema::BuiltinOperator_GREATER_EQUAL:
+      return Add(op, schema::GreaterEqualOptionsT{}, {a, b}, what, std::move(shape),
+                 schema::TensorType_BOOL);
+    case schema::BuiltinOperator_LESS:
+      return Add(op, schema::LessOptionsT{}, {a, b}, what, std::move(shape),
+                 schema::TensorType_BOOL);
+    case schema::BuiltinOperator_LESS_EQUAL:
+      return Add(op, schema::LessEqualOptionsT{}, {a, b}, what, std::move(shape),
+                 schema::TensorType_BOOL);
+    case schema::BuiltinOperator_FLOOR_DIV:
+      return AddBinary<schema::FloorDivOptionsT>(*this, op, a, b, what, std::move(shape));
+    case schema::BuiltinOperator_FLOOR_MOD:
+      return AddBinary<schema::FloorModOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_POW:
       return AddBinary<schema::PowOptionsT>(*this, op, a, b, what, std::move(shape));
     default:
@@ -149,7 +168,8 @@ const LayerKind* FindLayer(std::string_view class_name) {
     auto* kinds = new std::map<std::string_view, LayerKind>;
     for (const auto& table :
          {ConvolutionLayers(), PoolingLayers(), ShapeLayers(), MergeLayers(), ActivationLayers(),
-          NormalizationLayers(), AttentionLayers(), RecurrentLayers(), Operations()}) {
+          NormalizationLayers(), AttentionLayers(), RecurrentLayers(), ConvLstmLayers(),
+          EinsumLayers(), Operations(), ShapeOperations()}) {
       for (const LayerKind& kind : table) kinds->emplace(kind.class_name, kind);
     }
     return kinds;

@@ -120,8 +120,9 @@ class LayerContext {
   // A node with several outputs, called "layer/what", "layer/what_1" …
   template <typename T>
   std::vector<int32_t> AddMany(schema::BuiltinOperator op, T options, std::vector<int32_t> inputs,
-                               std::string_view what, const std::vector<Shape>& shapes) {
-    const int32_t first = Add(op, std::move(options), std::move(inputs), what, shapes[0]);
+                               std::string_view what, const std::vector<Shape>& shapes,
+                               TensorType type = schema::TensorType_FLOAT32) {
+    const int32_t first = Add(op, std::move(options), std::move(inputs), what, shapes[0], type);
     std::vector<int32_t> outputs = {first};
     for (size_t i = 1; i < shapes.size(); ++i) {
       outputs.push_back(graph_->Intermediate(name_, what, shapes[i], graph_->type(first)));
@@ -150,6 +151,9 @@ class LayerContext {
   absl::Status size_status_;
 };
 
+// x / |x| over the axes (layers_normalization.cc).
+absl::StatusOr<int32_t> UnitLength(LayerContext& c, int32_t x, const std::vector<int32_t>& axes);
+
 // Checks a weight against the shape that the configuration asks for (-1: any).
 absl::Status CheckWeight(const Weight& weight, const Shape& shape, std::string_view what);
 
@@ -177,6 +181,7 @@ struct LayerKind {
   std::string_view class_name;
   Convert convert = nullptr;
   ConvertMany convert_many = nullptr;  // for layers with several outputs
+  bool takes_mask = false;             // a keyword argument "mask"
   bool takes_integers = false;         // otherwise integer inputs are cast to float first
   // Layers of pictures: Keras 3 notes training=True in their calls, which says nothing: its models
   // replace it by their own.
@@ -195,7 +200,10 @@ std::vector<LayerKind> ActivationLayers();
 std::vector<LayerKind> NormalizationLayers();
 std::vector<LayerKind> AttentionLayers();
 std::vector<LayerKind> RecurrentLayers();
+std::vector<LayerKind> ConvLstmLayers();
+std::vector<LayerKind> EinsumLayers();
 std::vector<LayerKind> Operations();
+std::vector<LayerKind> ShapeOperations();
 
 }  // namespace litesmith::keras
 

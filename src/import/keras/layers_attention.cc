@@ -99,7 +99,7 @@ absl::StatusOr<int32_t> SplitHeads(LayerContext& c, int32_t x, int32_t heads, in
 // Scores that may not look ahead get a large negative number added.
 absl::StatusOr<int32_t> CausalMask(LayerContext& c, int32_t scores) {
   const Shape shape = c.shape(scores);
-  const int32_t rows = shape[2], columns = shape[3];
+  const int32_t rows = shape[shape.size() - 2], columns = shape.back();
   if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 24) {
     return Unsupported(
         "a causal mask needs a known length; save the model with a fixed input shape");
@@ -121,13 +121,10 @@ bool KeywordIsTrue(const LayerContext& c, std::string_view name) {
 }
 
 // Vaswani et al. 2017, "Attention Is All You Need".
-absl::StatusOr<int32_t> MultiHeadAttention(LayerContext& c) {
+absl::StatusOr<std::vector<int32_t>> MultiHeadAttention(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const Heads h, Heads::Read(c));
   for (const char* mask : {"attention_mask", "query_mask", "value_mask", "key_mask"}) {
     if (c.Keyword(mask) != nullptr) return Unsupported("it is called with a mask");
-  }
-  if (KeywordIsTrue(c, "return_attention_scores")) {
-    return Unsupported("it is asked for its attention scores");
   }
   const auto tensor = [&](const char* name, size_t position, int32_t otherwise) {
     const Operand* operand = c.Keyword(name);
@@ -178,7 +175,9 @@ absl::StatusOr<int32_t> MultiHeadAttention(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const Projection p,
                       TakeProjection(c, "output_dense", {h.count, h.value_dim, outputs}, {outputs},
                                      joined, outputs, h.use_bias));
-  return Project(c, flat, p, "output_dense");
+  std::vector<int32_t> results = {Project(c, flat, p, "output_dense")};
+  if (KeywordIsTrue(c, "return_attention_scores")) results.push_back(weights);
+  return results;
 }
 
 // softmax(query value^T) value, the simple attention layer without weights of its own.
@@ -203,7 +202,9 @@ absl::StatusOr<int32_t> Attention(LayerContext& c) {
     LS_ASSIGN_OR_RETURN(scores,
                         c.Binary(schema::BuiltinOperator_MUL, scores, constants[0], "scale_mul"));
   }
-  if (KeywordIsTrue(c, "use_causal_mask")) return Unsupported("it is called with a causal mask");
+  if (KeywordIsTrue(c, "use_causal_mask")) {
+    LS_ASSIGN_OR_RETURN(scores, CausalMask(c, scores));
+  }
   LS_ASSIGN_OR_RETURN(const int32_t weights, Softmax(c, scores, -1));
   return MatMul(c, weights, value, false, false);
 }
@@ -217,7 +218,7 @@ absl::StatusOr<int32_t> Product(LayerContext& c) {
 // The product of two inputs along one axis of each.
 absl::StatusOr<int32_t> Dot(LayerContext& c) {
   if (c.inputs().size() != 2) return Invalid("it should have two inputs");
-  if (c.config.Bool("normalize", false)) return Unsupported("'normalize' is not supported");
+  const bool normalize = c.config.Bool("normalize", false);
   const auto rank = static_cast<int32_t>(c.in_shape().size());
   if (c.shape(c.inputs()[1]).size() != c.in_shape().size() || rank < 2 || rank > 3) {
     return Unsupported("only two inputs of the same two or three dimensions are supported");
@@ -226,9 +227,13 @@ absl::StatusOr<int32_t> Dot(LayerContext& c) {
   LS_RETURN_IF_ERROR(c.status());
   for (int32_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
   if (axes[0] == 0 || axes[1] == 0) return Invalid("its 'axes' name the batch");
-  if (rank == 3) return MatMul(c, c.input(), c.inputs()[1], axes[0] == 1, axes[1] == 2);
-  LS_ASSIGN_OR_RETURN(const int32_t product,
-                      c.Binary(schema::BuiltinOperator_MUL, c.input(), c.inputs()[1], "mul"));
+  int32_t x = c.input(), y = c.inputs()[1];
+  if (normalize) {
+    LS_ASSIGN_OR_RETURN(x, UnitLength(c, x, {axes[0]}));
+    LS_ASSIGN_OR_RETURN(y, UnitLength(c, y, {axes[1]}));
+  }
+  if (rank == 3) return MatMul(c, x, y, axes[0] == 1, axes[1] == 2);
+  LS_ASSIGN_OR_RETURN(const int32_t product, c.Binary(schema::BuiltinOperator_MUL, x, y, "mul"));
   schema::ReducerOptionsT options;
   options.keep_dims = true;
   return c.Add(schema::BuiltinOperator_SUM, std::move(options), {product, c.Indices("axes", {1})},
@@ -238,7 +243,7 @@ absl::StatusOr<int32_t> Dot(LayerContext& c) {
 }  // namespace
 
 std::vector<LayerKind> AttentionLayers() {
-  return {{.class_name = "MultiHeadAttention", .convert = MultiHeadAttention},
+  return {{.class_name = "MultiHeadAttention", .convert_many = MultiHeadAttention},
           {.class_name = "Attention", .convert = Attention},
           {.class_name = "Dot", .convert = Dot},
           {.class_name = "Matmul", .convert = Product}};

@@ -1,5 +1,7 @@
 // Layers that join several tensors.
 
+#include <algorithm>
+
 #include "import/keras/layer.h"
 
 namespace litesmith::keras {
@@ -19,6 +21,16 @@ absl::StatusOr<std::vector<int32_t>> Operands(LayerContext& c) {
     }
   }
   if (out.size() < 2) return Invalid("it should have at least two inputs");
+  // A layer (not a call of keras.ops) puts the missing dimensions behind the batch.
+  if (!c.config.Has("trainable")) return out;
+  size_t rank = 0;
+  for (int32_t t : out) rank = std::max(rank, c.shape(t).size());
+  for (int32_t& t : out) {
+    Shape shape = c.shape(t);
+    if (shape.size() == rank) continue;
+    shape.insert(shape.begin() + 1, rank - shape.size(), 1);
+    LS_ASSIGN_OR_RETURN(t, c.Reshape(t, shape, "ExpandDims"));
+  }
   return out;
 }
 

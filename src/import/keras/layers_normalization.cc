@@ -119,7 +119,21 @@ int32_t Reduce(LayerContext& c, schema::BuiltinOperator op, int32_t x,
                Reduced(c.shape(x), axes));
 }
 
-// (x - mean) / sqrt(variance + epsilon) * gamma + beta over the axes of each sample.
+// (x - mean) / sqrt(variance + epsilon) over the axes of each sample; x / … where not `centre`.
+absl::StatusOr<int32_t> Standardised(LayerContext& c, int32_t x, const std::vector<int32_t>& axes,
+                                     double epsilon, bool centre = true) {
+  const int32_t mean = Reduce(c, schema::BuiltinOperator_MEAN, x, axes, "mean");
+  LS_ASSIGN_OR_RETURN(const int32_t centred, c.Binary(schema::BuiltinOperator_SUB, x, mean, "sub"));
+  LS_ASSIGN_OR_RETURN(const int32_t square,
+                      c.Binary(schema::BuiltinOperator_MUL, centred, centred, "square"));
+  const int32_t variance = Reduce(c, schema::BuiltinOperator_MEAN, square, axes, "variance");
+  LS_ASSIGN_OR_RETURN(const int32_t sum, c.Binary(schema::BuiltinOperator_ADD, variance,
+                                                  c.Scalar("epsilon", epsilon), "add"));
+  return c.Binary(schema::BuiltinOperator_MUL, centre ? centred : x,
+                  c.Unary(schema::BuiltinOperator_RSQRT, sum, "rsqrt"), "mul");
+}
+
+// The same times gamma, plus beta.
 absl::StatusOr<int32_t> LayerNormalization(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const auto axes, Axes(c));
   const double epsilon = c.config.Number("epsilon", 1e-3);
@@ -150,18 +164,8 @@ absl::StatusOr<int32_t> LayerNormalization(LayerContext& c) {
         }
         return out;
       }));
-  const int32_t mean = Reduce(c, schema::BuiltinOperator_MEAN, c.input(), axes, "mean");
-  LS_ASSIGN_OR_RETURN(const int32_t centred,
-                      c.Binary(schema::BuiltinOperator_SUB, c.input(), mean, "sub"));
-  LS_ASSIGN_OR_RETURN(const int32_t square,
-                      c.Binary(schema::BuiltinOperator_MUL, centred, centred, "square"));
-  const int32_t variance = Reduce(c, schema::BuiltinOperator_MEAN, square, axes, "variance");
-  LS_ASSIGN_OR_RETURN(const int32_t sum, c.Binary(schema::BuiltinOperator_ADD, variance,
-                                                  c.Scalar("epsilon", epsilon), "add"));
-  const int32_t factor = c.Unary(schema::BuiltinOperator_RSQRT, sum, "rsqrt");
   // What Keras calls rms_scaling divides by the standard deviation, too, but does not centre.
-  LS_ASSIGN_OR_RETURN(
-      int32_t y, c.Binary(schema::BuiltinOperator_MUL, rms ? c.input() : centred, factor, "mul"));
+  LS_ASSIGN_OR_RETURN(int32_t y, Standardised(c, c.input(), axes, epsilon, !rms));
   if (constants[0] >= 0) {
     LS_ASSIGN_OR_RETURN(y, c.Binary(schema::BuiltinOperator_MUL, y, constants[0], "gamma_mul"));
   }
@@ -222,24 +226,101 @@ absl::StatusOr<int32_t> Normalization(LayerContext& c) {
   return c.Binary(schema::BuiltinOperator_MUL, y, constants[1], "mul");
 }
 
-// x / |x| over the axes.
 absl::StatusOr<int32_t> UnitNormalization(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const auto axes, Axes(c));
+  return UnitLength(c, c.input(), axes);
+}
+
+// x / sqrt(mean(x^2) + epsilon) * scale (Zhang and Sennrich 2019).
+absl::StatusOr<int32_t> RmsNormalization(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const auto axes, Axes(c));
+  const double epsilon = c.config.Number("epsilon", 1e-7);
+  LS_RETURN_IF_ERROR(c.status());
+  Shape stored, shape(c.in_shape().size() - static_cast<size_t>(axes[0]), 1);
+  for (int32_t a : axes) {
+    LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(static_cast<size_t>(a)));
+    stored.push_back(size);
+    shape[static_cast<size_t>(a - axes[0])] = size;
+  }
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        LS_ASSIGN_OR_RETURN(const auto weight, c.weights.Take({"scale"}));
+        LS_RETURN_IF_ERROR(CheckWeight(weight[0], stored, "scale"));
+        LS_ASSIGN_OR_RETURN(const int32_t t, c.Constant("scale", shape, weight[0].values));
+        return std::vector<int32_t>{t};
+      }));
   LS_ASSIGN_OR_RETURN(const int32_t square,
                       c.Binary(schema::BuiltinOperator_MUL, c.input(), c.input(), "square"));
-  const int32_t sum = Reduce(c, schema::BuiltinOperator_SUM, square, axes, "sum");
-  LS_ASSIGN_OR_RETURN(const int32_t bounded, c.Binary(schema::BuiltinOperator_MAXIMUM, sum,
-                                                      c.Scalar("epsilon", 1e-12), "max"));
-  return c.Binary(schema::BuiltinOperator_MUL, c.input(),
-                  c.Unary(schema::BuiltinOperator_RSQRT, bounded, "rsqrt"), "mul");
+  const int32_t mean = Reduce(c, schema::BuiltinOperator_MEAN, square, axes, "mean");
+  LS_ASSIGN_OR_RETURN(const int32_t sum, c.Binary(schema::BuiltinOperator_ADD, mean,
+                                                  c.Scalar("epsilon", epsilon), "add"));
+  LS_ASSIGN_OR_RETURN(const int32_t y,
+                      c.Binary(schema::BuiltinOperator_MUL, c.input(),
+                               c.Unary(schema::BuiltinOperator_RSQRT, sum, "rsqrt"), "mul"));
+  return c.Binary(schema::BuiltinOperator_MUL, y, constants[0], "scale_mul");
+}
+
+// Mean and variance over the members of a group of channels and all places (Wu and He 2018).
+absl::StatusOr<int32_t> GroupNormalization(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const size_t axis, OneAxis(c));
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(axis));
+  int32_t groups = c.config.Int("groups", -1, kMaxWindow, 32);
+  const double epsilon = c.config.Number("epsilon", 1e-3);
+  const bool uses[2] = {c.config.Bool("scale", true), c.config.Bool("center", true)};
+  LS_RETURN_IF_ERROR(c.status());
+  if (groups == -1) groups = channels;
+  if (axis == 0 || groups < 1 || channels % groups != 0) {
+    return Invalid("its {} channels cannot be split into {} groups", channels, groups);
+  }
+  Shape shape(c.in_shape().size() - axis, 1);
+  shape[0] = channels;
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        std::vector<int32_t> out;
+        const char* const names[2] = {"gamma", "beta"};
+        for (size_t i = 0; i < 2; ++i) {
+          if (!uses[i]) continue;
+          LS_ASSIGN_OR_RETURN(const auto weight, c.weights.Take({names[i]}));
+          LS_RETURN_IF_ERROR(CheckWeight(weight[0], {channels}, names[i]));
+          LS_ASSIGN_OR_RETURN(out.emplace_back(), c.Constant(names[i], shape, weight[0].values));
+        }
+        return out;
+      }));
+  Shape split = c.in_shape();
+  split[axis] = channels / groups;
+  split.insert(split.begin() + static_cast<std::ptrdiff_t>(axis), groups);
+  std::vector<int32_t> axes;
+  for (size_t d = 1; d < split.size(); ++d) {
+    if (d != axis) axes.push_back(static_cast<int32_t>(d));
+  }
+  LS_ASSIGN_OR_RETURN(const int32_t x, c.Reshape(c.input(), split, "groups"));
+  LS_ASSIGN_OR_RETURN(int32_t y, Standardised(c, x, axes, epsilon));
+  LS_ASSIGN_OR_RETURN(y, c.Reshape(y, c.in_shape(), "joined"));
+  for (size_t i = 0, next = 0; i < 2; ++i) {
+    if (!uses[i]) continue;
+    const auto op = i == 0 ? schema::BuiltinOperator_MUL : schema::BuiltinOperator_ADD;
+    LS_ASSIGN_OR_RETURN(y, c.Binary(op, y, constants[next++], i == 0 ? "gamma_mul" : "beta_add"));
+  }
+  return y;
 }
 
 }  // namespace
+
+absl::StatusOr<int32_t> UnitLength(LayerContext& c, int32_t x, const std::vector<int32_t>& axes) {
+  LS_ASSIGN_OR_RETURN(const int32_t square, c.Binary(schema::BuiltinOperator_MUL, x, x, "square"));
+  const int32_t sum = Reduce(c, schema::BuiltinOperator_SUM, square, axes, "sum");
+  LS_ASSIGN_OR_RETURN(const int32_t bounded, c.Binary(schema::BuiltinOperator_MAXIMUM, sum,
+                                                      c.Scalar("epsilon", 1e-12), "max"));
+  return c.Binary(schema::BuiltinOperator_MUL, x,
+                  c.Unary(schema::BuiltinOperator_RSQRT, bounded, "rsqrt"), "mul");
+}
 
 std::vector<LayerKind> NormalizationLayers() {
   return {{.class_name = "BatchNormalization", .convert = BatchNormalization},
           {.class_name = "LayerNormalization", .convert = LayerNormalization},
           {.class_name = "UnitNormalization", .convert = UnitNormalization},
+          {.class_name = "RMSNormalization", .convert = RmsNormalization},
+          {.class_name = "GroupNormalization", .convert = GroupNormalization},
           {.class_name = "Normalization", .convert = Normalization},
           {.class_name = "Rescaling", .convert = Rescaling}};
 }

@@ -5,6 +5,46 @@
 namespace litesmith::keras {
 namespace {
 
+int32_t AddPool(LayerContext& c, schema::BuiltinOperator op, int32_t x, const Window& w,
+                Shape shape) {
+  schema::Pool2DOptionsT options;
+  options.padding = w.padding;
+  options.filter_height = w.kernel[0];
+  options.filter_width = w.kernel[1];
+  options.stride_h = w.strides[0];
+  options.stride_w = w.strides[1];
+  const char* what = op == schema::BuiltinOperator_MAX_POOL_2D ? "MaxPool" : "AvgPool";
+  return c.Add(op, std::move(options), {x}, what, std::move(shape));
+}
+
+// Over rows and columns first, with the planes in the batch, then over the planes: the windows'
+// maxima and means (of as many elements each) come out the same.
+template <schema::BuiltinOperator kOp>
+absl::StatusOr<int32_t> Pool3D(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(5));
+  const auto kernel = c.config.Ints("pool_size", 3, 1, kMaxWindow, 2);
+  const auto strides =
+      c.config.Has("strides") ? c.config.Ints("strides", 3, 1, kMaxWindow) : kernel;
+  const bool same = c.config.String("padding", "valid") == "same";
+  LS_RETURN_IF_ERROR(c.status());
+  const Shape in = c.in_shape();
+  for (size_t d = 1; d < 5; ++d) LS_RETURN_IF_ERROR(c.KnownDim(d).status());
+  const auto padding = same ? schema::Padding_SAME : schema::Padding_VALID;
+  const Window flat = {{kernel[1], kernel[2]}, {strides[1], strides[2]}, {1, 1}, padding};
+  const Window deep = {{kernel[0], 1}, {strides[0], 1}, {1, 1}, padding};
+  const int32_t batch = in[0] < 0 ? -1 : c.Size(int64_t{in[0]} * in[1]);
+  LS_ASSIGN_OR_RETURN(int32_t x, c.Reshape(c.input(), {batch, in[2], in[3], in[4]}, "planes"));
+  const Shape pooled = flat.Output(c, c.shape(x), in[4]);
+  LS_RETURN_IF_ERROR(c.status());
+  x = AddPool(c, kOp, x, flat, pooled);
+  const int32_t places = c.Size(int64_t{pooled[1]} * pooled[2]);
+  LS_ASSIGN_OR_RETURN(x, c.Reshape(x, {in[0], in[1], places, in[4]}, "places"));
+  const Shape out = deep.Output(c, c.shape(x), in[4]);
+  LS_RETURN_IF_ERROR(c.status());
+  x = AddPool(c, kOp, x, deep, out);
+  return c.Reshape(x, {in[0], out[1], pooled[1], pooled[2], in[4]}, "volume");
+}
+
 template <schema::BuiltinOperator kOp, size_t kDimensions>
 absl::StatusOr<int32_t> Pool(LayerContext& c) {
   LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 2));
@@ -31,14 +71,7 @@ absl::StatusOr<int32_t> Pool(LayerContext& c) {
   const Shape in = c.shape(x);
   Shape shape = w.Output(c, in, in[3]);
   LS_RETURN_IF_ERROR(c.status());
-  schema::Pool2DOptionsT options;
-  options.padding = w.padding;
-  options.filter_height = w.kernel[0];
-  options.filter_width = w.kernel[1];
-  options.stride_h = w.strides[0];
-  options.stride_w = w.strides[1];
-  const char* what = kOp == schema::BuiltinOperator_MAX_POOL_2D ? "MaxPool" : "AvgPool";
-  const int32_t y = c.Add(kOp, std::move(options), {x}, what, std::move(shape));
+  const int32_t y = AddPool(c, kOp, x, w, std::move(shape));
   if (kDimensions == 1) return DropRow(c, y);
   return y;
 }
@@ -71,6 +104,10 @@ std::vector<LayerKind> PoolingLayers() {
   return {
       {.class_name = "MaxPooling1D", .convert = Pool<kMax, 1>},
       {.class_name = "MaxPooling2D", .convert = Pool<kMax, 2>},
+      {.class_name = "MaxPooling3D", .convert = Pool3D<kMax>},
+      {.class_name = "AveragePooling3D", .convert = Pool3D<kAverage>},
+      {.class_name = "MaxPool", .convert = Pool<kMax, 2>},  // keras.ops
+      {.class_name = "AveragePool", .convert = Pool<kAverage, 2>},
       {.class_name = "AveragePooling1D", .convert = Pool<kAverage, 1>},
       {.class_name = "AveragePooling2D", .convert = Pool<kAverage, 2>},
       {.class_name = "GlobalAveragePooling1D",

@@ -207,6 +207,37 @@ absl::StatusOr<State> SimpleStep(Cell& cell, const CellWeights& w, int32_t x, co
   return next;
 }
 
+// The mask of a call, [N, T], as one [N, 1] per step; empty where there is none.
+absl::StatusOr<Outputs> StepMasks(LayerContext& c, int32_t steps) {
+  const Operand* mask = c.Keyword("mask");
+  if (mask == nullptr) return Outputs();
+  const bool fits = mask->constant == nullptr && c.shape(mask->tensor).size() == 2 &&
+                    c.shape(mask->tensor)[1] == steps;
+  if (!fits || c.config.Bool("zero_output_for_mask", false)) {
+    return Unsupported("it is called with a mask that cannot be imported");
+  }
+  const int32_t truths = c.CastTo(mask->tensor, schema::TensorType_BOOL);
+  const int32_t batch = c.shape(truths)[0];
+  schema::UnpackOptionsT unpack;
+  unpack.num = steps;
+  unpack.axis = 1;
+  const Outputs parts =
+      c.AddMany(schema::BuiltinOperator_UNPACK, std::move(unpack), {truths}, "unpack_mask",
+                std::vector<Shape>(static_cast<size_t>(steps), {batch}), schema::TensorType_BOOL);
+  Outputs out;
+  for (int32_t part : parts) {
+    LS_ASSIGN_OR_RETURN(out.emplace_back(), c.Reshape(part, {batch, 1}, "step_mask"));
+  }
+  return out;
+}
+
+// Where the step counts what it made, elsewhere what was before (-1: zeros).
+int32_t Choose(LayerContext& c, int32_t keep, int32_t now, int32_t before) {
+  if (before < 0) before = c.Scalar("zero", 0.0);
+  return c.Add(schema::BuiltinOperator_SELECT_V2, schema::SelectV2OptionsT{}, {keep, now, before},
+               "masked", c.shape(now));
+}
+
 enum class Kind { kLstm, kGru, kSimple };
 
 template <Kind kKind>
@@ -215,7 +246,6 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const int32_t steps, c.KnownDim(1));
   LS_ASSIGN_OR_RETURN(const int32_t depth, c.KnownDim(2));
   if (steps > kMaxSteps) return Unsupported("{} steps are too many ({} at most)", steps, kMaxSteps);
-  if (c.Keyword("mask") != nullptr) return Unsupported("it is called with a mask");
   Cell cell(c, kKind == Kind::kLstm ? 4 : kKind == Kind::kGru ? 3 : 1);
   LS_RETURN_IF_ERROR(cell.ReadConfig());
   const bool backwards = c.config.Bool("go_backwards", false);
@@ -239,6 +269,10 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
   if (!initial.empty()) state.h = initial[0];
   if (initial.size() > 1) state.c = initial[1];
 
+  LS_ASSIGN_OR_RETURN(const Outputs mask, StepMasks(c, steps));
+  if (!mask.empty() && !initial.empty()) {
+    return Unsupported("it is called with a mask and an initial state");
+  }
   LS_ASSIGN_OR_RETURN(const int32_t all, cell.ProjectInput(c.input(), w.kernel, w.bias));
   const Shape step_shape = {c.in_shape()[0], cell.gates() * cell.units()};
   schema::UnpackOptionsT unpack;
@@ -250,12 +284,18 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
   Outputs outputs;
   for (int32_t t = 0; t < steps; ++t) {
     const int32_t x = inputs[static_cast<size_t>(backwards ? steps - 1 - t : t)];
+    const State before = state;
     if constexpr (kKind == Kind::kLstm) {
       LS_ASSIGN_OR_RETURN(state, LstmStep(cell, w, x, state));
     } else if constexpr (kKind == Kind::kGru) {
       LS_ASSIGN_OR_RETURN(state, GruStep(cell, w, reset_after, x, state));
     } else {
       LS_ASSIGN_OR_RETURN(state, SimpleStep(cell, w, x, state));
+    }
+    if (!mask.empty()) {
+      const int32_t keep = mask[static_cast<size_t>(backwards ? steps - 1 - t : t)];
+      state.h = Choose(c, keep, state.h, before.h);
+      if (kKind == Kind::kLstm) state.c = Choose(c, keep, state.c, before.c);
     }
     outputs.push_back(state.h);
   }
@@ -272,6 +312,31 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
     if (kKind == Kind::kLstm) result.push_back(state.c);
   }
   return result;
+}
+
+// RNN(cell): the cell's layer with the settings of both.
+absl::StatusOr<Outputs> Rnn(LayerContext& c) {
+  const Json* cell = c.config.Find("cell");
+  const Json* inner = cell == nullptr ? nullptr : Member(*cell, "config");
+  if (inner == nullptr || !inner->is_object()) return Invalid("its 'cell' is no layer");
+  const std::string name = StringMember(*cell, "class_name");
+  if (name != "LSTMCell" && name != "GRUCell" && name != "SimpleRNNCell") {
+    return Unsupported(
+        "its cell is of class '{}'; LSTMCell, GRUCell and SimpleRNNCell are supported",
+        Printable(name));
+  }
+  Json config = *inner;
+  for (const char* key : {"return_sequences", "return_state", "go_backwards", "stateful"}) {
+    config[key] = c.config.Bool(key, false);
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  if (c.inputs().size() != 1 || c.Keyword("initial_state") != nullptr ||
+      c.Keyword("mask") != nullptr) {
+    return Unsupported("it is called with an initial state or a mask");
+  }
+  const Json& layer =
+      c.inner().Keep({{"class_name", name.substr(0, name.size() - 4)}, {"config", config}});
+  return c.inner().Convert(layer, c.weights, c.inputs(), c.name());
 }
 
 // ---- Wrappers
@@ -364,9 +429,10 @@ absl::StatusOr<int32_t> TimeDistributed(LayerContext& c) {
 }  // namespace
 
 std::vector<LayerKind> RecurrentLayers() {
-  return {{.class_name = "LSTM", .convert_many = Recurrent<Kind::kLstm>},
-          {.class_name = "GRU", .convert_many = Recurrent<Kind::kGru>},
-          {.class_name = "SimpleRNN", .convert_many = Recurrent<Kind::kSimple>},
+  return {{.class_name = "LSTM", .convert_many = Recurrent<Kind::kLstm>, .takes_mask = true},
+          {.class_name = "GRU", .convert_many = Recurrent<Kind::kGru>, .takes_mask = true},
+          {.class_name = "SimpleRNN", .convert_many = Recurrent<Kind::kSimple>, .takes_mask = true},
+          {.class_name = "RNN", .convert_many = Rnn},
           {.class_name = "Bidirectional", .convert_many = Bidirectional},
           {.class_name = "TimeDistributed", .convert = TimeDistributed}};
 }

@@ -178,6 +178,49 @@ absl::StatusOr<int32_t> UpSampling1D(LayerContext& c) {
   return DropRow(c, y);
 }
 
+// Rows and columns first, with the planes in the batch, then the planes.
+absl::StatusOr<int32_t> UpSampling3D(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(5));
+  const auto factors = c.config.Ints("size", 3, 1, kMaxSize, 2);
+  const Shape in = c.in_shape();
+  Shape out = in;
+  for (size_t d = 1; d < 5; ++d) {
+    LS_RETURN_IF_ERROR(c.KnownDim(d).status());
+    if (d < 4) out[d] = c.Size(int64_t{in[d]} * factors[d - 1]);
+  }
+  const int32_t batch = in[0] < 0 ? -1 : c.Size(int64_t{in[0]} * in[1]);
+  const int32_t places = c.Size(int64_t{out[2]} * out[3]);
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(int32_t x, c.Reshape(c.input(), {batch, in[2], in[3], in[4]}, "planes"));
+  LS_ASSIGN_OR_RETURN(x, Resize(c, x, "nearest", out[2], out[3]));
+  LS_ASSIGN_OR_RETURN(x, c.Reshape(x, {in[0], in[1], places, in[4]}, "places"));
+  LS_ASSIGN_OR_RETURN(x, Resize(c, x, "nearest", out[1], places));
+  return c.Reshape(x, out, "volume");
+}
+
+// The middle of a picture that is at least as large.
+absl::StatusOr<int32_t> CenterCrop(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(4));
+  const int32_t sizes[2] = {c.config.Int("height", 1, kMaxSize),
+                            c.config.Int("width", 1, kMaxSize)};
+  LS_RETURN_IF_ERROR(c.status());
+  Shape shape = c.in_shape();
+  std::vector<int32_t> begin(4, 0);
+  for (size_t d = 1; d < 3; ++d) {
+    LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(d));
+    if (size < sizes[d - 1]) {
+      return Unsupported("its input {} is smaller than what is cut out", ShapeString(shape));
+    }
+    begin[d] = (size - sizes[d - 1]) / 2;
+    shape[d] = sizes[d - 1];
+  }
+  std::vector<int32_t> size = shape;
+  size[0] = -1;
+  return c.Add(schema::BuiltinOperator_SLICE, schema::SliceOptionsT{},
+               {c.input(), c.Indices("begin", begin), c.Indices("size", size)}, "Slice", shape,
+               c.graph().type(c.input()));
+}
+
 absl::StatusOr<int32_t> Resizing(LayerContext& c) {
   LS_RETURN_IF_ERROR(c.CheckRank(4));
   const int32_t height = c.config.Int("height", 1, kMaxSize);
@@ -200,13 +243,29 @@ absl::StatusOr<int32_t> RepeatVector(LayerContext& c) {
                {in[0], n, in[1]}, c.graph().type(x));
 }
 
+// Steps all of whose features are the mask value are zero; who takes the mask is told apart.
+absl::StatusOr<int32_t> Masking(LayerContext& c) {
+  const double value = c.config.Number("mask_value", 0.0);
+  LS_RETURN_IF_ERROR(c.status());
+  if (value == 0.0) return c.input();  // they are zero already
+  LS_ASSIGN_OR_RETURN(const int32_t differs, c.Binary(schema::BuiltinOperator_NOT_EQUAL, c.input(),
+                                                      c.Scalar("value", value), "NotEqual"));
+  Shape shape = c.in_shape();
+  const auto last = static_cast<int32_t>(shape.size()) - 1;
+  shape.back() = 1;
+  schema::ReducerOptionsT options;
+  options.keep_dims = true;
+  const int32_t any =
+      c.Add(schema::BuiltinOperator_REDUCE_ANY, std::move(options),
+            {differs, c.Indices("axis", {last})}, "Any", shape, schema::TensorType_BOOL);
+  return c.Binary(schema::BuiltinOperator_MUL, c.input(), c.CastTo(any, schema::TensorType_FLOAT32),
+                  "mul");
+}
+
 // A row of the table for each number.
 absl::StatusOr<int32_t> Embedding(LayerContext& c) {
   const int32_t rows = c.config.Int("input_dim", 1, kMaxSize);
   const int32_t columns = c.config.Int("output_dim", 1, kMaxSize);
-  if (c.config.Bool("mask_zero", false)) {
-    return Unsupported("masks (mask_zero) cannot be imported; train with mask_zero=False");
-  }
   LS_RETURN_IF_ERROR(c.status());
   LS_ASSIGN_OR_RETURN(
       const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
@@ -239,8 +298,14 @@ std::vector<LayerKind> ShapeLayers() {
       {.class_name = "Cropping3D", .convert = Cropping<3>},
       {.class_name = "UpSampling1D", .convert = UpSampling1D},
       {.class_name = "UpSampling2D", .convert = UpSampling2D},
+      {.class_name = "UpSampling3D", .convert = UpSampling3D},
+      {.class_name = "CenterCrop",
+       .convert = CenterCrop,
+       .takes_integers = true,
+       .same_in_training = true},
       {.class_name = "Resizing", .convert = Resizing, .same_in_training = true},
       {.class_name = "RepeatVector", .convert = RepeatVector, .takes_integers = true},
+      {.class_name = "Masking", .convert = Masking},
       {.class_name = "Embedding", .convert = Embedding, .takes_integers = true},
   };
   for (const char* name :

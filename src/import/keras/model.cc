@@ -44,8 +44,9 @@ class ArgumentReader {
  public:
   ArgumentReader(const LayerIndex& index, LayerCall* call) : index_(index), call_(call) {}
 
-  // Keras 3: a keras tensor, a constant, or lists of them.
-  absl::Status Read(const Json& value, const std::string& name) {
+  // Keras 3: a keras tensor, a constant, or lists of them. Arguments that are null are left out,
+  // but within a list it means something (a new axis).
+  absl::Status Read(const Json& value, const std::string& name, int depth = 0) {
     if (call_->arguments.size() > kMaxArguments) return Invalid("a layer has too many inputs");
     if (StringMember(value, "class_name") == "__keras_tensor__") {
       const Json* config = Member(value, "config");
@@ -56,10 +57,10 @@ class ArgumentReader {
       return AddRef((*history)[0], (*history)[1], (*history)[2], name);
     }
     if (value.is_array() && (name.empty() ? !IsNumbers(value) : HasTensor(value))) {
-      for (const Json& item : value) LS_RETURN_IF_ERROR(Read(item, name));
+      for (const Json& item : value) LS_RETURN_IF_ERROR(Read(item, name, depth + 1));
       return absl::OkStatus();
     }
-    if (!value.is_null()) call_->arguments.push_back({name, &value, {}});
+    if (!value.is_null() || depth > 1) call_->arguments.push_back({name, &value, {}});
     return absl::OkStatus();
   }
 

@@ -9,9 +9,9 @@ namespace {
 
 using namespace schema;  // NOLINT: the operators' names
 
-template <BuiltinOperator kOp>
-absl::StatusOr<int32_t> Reduction(LayerContext& c) {
-  const auto rank = static_cast<int32_t>(c.in_shape().size());
+// Over the 'axis' of x: a number, a list, or all.
+absl::StatusOr<int32_t> Reduced(LayerContext& c, BuiltinOperator op, int32_t x, bool keep) {
+  const auto rank = static_cast<int32_t>(c.shape(x).size());
   std::vector<int32_t> axes;
   const Json* axis = c.config.Find("axis");
   if (axis == nullptr) {
@@ -21,7 +21,6 @@ absl::StatusOr<int32_t> Reduction(LayerContext& c) {
   } else {
     axes = {c.config.Int("axis", -rank, rank - 1)};
   }
-  const bool keep = c.config.Bool("keepdims", false);
   LS_RETURN_IF_ERROR(c.status());
   std::vector<bool> reduced(static_cast<size_t>(rank), false);
   for (int32_t& a : axes) {
@@ -30,12 +29,93 @@ absl::StatusOr<int32_t> Reduction(LayerContext& c) {
   }
   Shape shape;
   for (size_t d = 0; d < reduced.size(); ++d) {
-    if (!reduced[d] || keep) shape.push_back(reduced[d] ? 1 : c.in_shape()[d]);
+    if (!reduced[d] || keep) shape.push_back(reduced[d] ? 1 : c.shape(x)[d]);
   }
   ReducerOptionsT options;
   options.keep_dims = keep;
-  return c.Add(kOp, std::move(options), {c.input(), c.Indices("axes", axes)}, "Reduce",
-               std::move(shape));
+  return c.Add(op, std::move(options), {x, c.Indices("axes", axes)}, "Reduce", std::move(shape),
+               c.graph().type(x));
+}
+
+template <BuiltinOperator kOp>
+absl::StatusOr<int32_t> Reduction(LayerContext& c) {
+  return Reduced(c, kOp, c.input(), c.config.Bool("keepdims", false));
+}
+
+// The mean of (x - mean)^2, or its root.
+template <bool kRoot>
+absl::StatusOr<int32_t> Variance(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t mean, Reduced(c, BuiltinOperator_MEAN, c.input(), true));
+  LS_ASSIGN_OR_RETURN(const int32_t centred, c.Binary(BuiltinOperator_SUB, c.input(), mean, "Sub"));
+  LS_ASSIGN_OR_RETURN(const int32_t square,
+                      c.Binary(BuiltinOperator_MUL, centred, centred, "Square"));
+  LS_ASSIGN_OR_RETURN(const int32_t variance,
+                      Reduced(c, BuiltinOperator_MEAN, square, c.config.Bool("keepdims", false)));
+  return kRoot ? c.Unary(BuiltinOperator_SQRT, variance, "Sqrt") : variance;
+}
+
+// The length of vectors.
+absl::StatusOr<int32_t> Norm(LayerContext& c) {
+  const Json* order = c.config.Find("ord");
+  if (order != nullptr && *order != Json(2))
+    return Unsupported("only the norm of order 2 is supported");
+  LS_ASSIGN_OR_RETURN(const int32_t square,
+                      c.Binary(BuiltinOperator_MUL, c.input(), c.input(), "Square"));
+  LS_ASSIGN_OR_RETURN(const int32_t sum,
+                      Reduced(c, BuiltinOperator_SUM, square, c.config.Bool("keepdims", false)));
+  return c.Unary(BuiltinOperator_SQRT, sum, "Sqrt");
+}
+
+// max + log(sum(exp(x - max))), which does not overflow.
+absl::StatusOr<int32_t> LogSumExp(LayerContext& c) {
+  const bool keep = c.config.Bool("keepdims", false);
+  LS_ASSIGN_OR_RETURN(const int32_t most, Reduced(c, BuiltinOperator_REDUCE_MAX, c.input(), true));
+  LS_ASSIGN_OR_RETURN(const int32_t below, c.Binary(BuiltinOperator_SUB, c.input(), most, "Sub"));
+  LS_ASSIGN_OR_RETURN(const int32_t sum, Reduced(c, BuiltinOperator_SUM,
+                                                 c.Unary(BuiltinOperator_EXP, below, "Exp"), keep));
+  LS_ASSIGN_OR_RETURN(const int32_t top, Reduced(c, BuiltinOperator_REDUCE_MAX, c.input(), keep));
+  return c.Binary(BuiltinOperator_ADD, c.Unary(BuiltinOperator_LOG, sum, "Log"), top, "Add");
+}
+
+absl::StatusOr<int32_t> Log1p(LayerContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t sum,
+                      c.Binary(BuiltinOperator_ADD, c.input(), c.Scalar("one", 1.0), "Add"));
+  return c.Unary(BuiltinOperator_LOG, sum, "Log");
+}
+
+// Whether any, or all, of a tensor of truths are true.
+template <BuiltinOperator kOp>
+absl::StatusOr<int32_t> Truths(LayerContext& c) {
+  if (c.graph().type(c.input()) != TensorType_BOOL) return Unsupported("its input is no bool");
+  return Reduction<kOp>(c);
+}
+
+absl::StatusOr<int32_t> Round(LayerContext& c) {
+  if (c.config.Int("decimals", -100, 100, 0) != 0)
+    return Unsupported("'decimals' are not supported");
+  LS_RETURN_IF_ERROR(c.status());
+  return c.Unary(BuiltinOperator_ROUND, c.input(), "Round");
+}
+
+absl::StatusOr<int32_t> LeakyReluCall(LayerContext& c) {
+  const double slope = c.config.Number("negative_slope", 0.2);
+  LS_RETURN_IF_ERROR(c.status());
+  return LeakyRelu(c, c.input(), slope);
+}
+
+absl::StatusOr<int32_t> GeluCall(LayerContext& c) {
+  GeluOptionsT options;
+  options.approximate = c.config.Bool("approximate", true);
+  LS_RETURN_IF_ERROR(c.status());
+  return c.Add(BuiltinOperator_GELU, std::move(options), {c.input()}, "Gelu", c.in_shape());
+}
+
+absl::StatusOr<int32_t> Normalize(LayerContext& c) {
+  if (c.config.Int("order", 0, 100, 2) != 2) return Unsupported("only the order 2 is supported");
+  const auto rank = static_cast<int32_t>(c.in_shape().size());
+  const int32_t axis = c.config.Int("axis", -rank, rank - 1, -1);
+  LS_RETURN_IF_ERROR(c.status());
+  return UnitLength(c, c.input(), {axis < 0 ? axis + rank : axis});
 }
 
 template <BuiltinOperator kOp>
@@ -110,37 +190,65 @@ absl::StatusOr<int32_t> Clip(LayerContext& c) {
 
 constexpr char kRelu[] = "relu", kRelu6[] = "relu6", kSigmoid[] = "sigmoid", kSilu[] = "silu",
                kTanh[] = "tanh", kSoftplus[] = "softplus", kHardSigmoid[] = "hard_sigmoid",
-               kHardSilu[] = "hard_silu";
+               kHardSilu[] = "hard_silu", kElu[] = "elu", kLogSoftmax[] = "log_softmax";
 
 }  // namespace
 
 std::vector<LayerKind> Operations() {
-  return {{.class_name = "Transpose", .convert = Transpose, .takes_integers = true},
-          {.class_name = "ExpandDims", .convert = ExpandDims, .takes_integers = true},
-          {.class_name = "Clip", .convert = Clip},
-          {.class_name = "Mean", .convert = Reduction<BuiltinOperator_MEAN>},
-          {.class_name = "Sum", .convert = Reduction<BuiltinOperator_SUM>},
-          {.class_name = "Max", .convert = Reduction<BuiltinOperator_REDUCE_MAX>},
-          {.class_name = "Min", .convert = Reduction<BuiltinOperator_REDUCE_MIN>},
-          {.class_name = "Abs", .convert = One<BuiltinOperator_ABS>},
-          {.class_name = "Absolute", .convert = One<BuiltinOperator_ABS>},
-          {.class_name = "Exp", .convert = One<BuiltinOperator_EXP>},
-          {.class_name = "Log", .convert = One<BuiltinOperator_LOG>},
-          {.class_name = "Negative", .convert = One<BuiltinOperator_NEG>},
-          {.class_name = "Rsqrt", .convert = One<BuiltinOperator_RSQRT>},
-          {.class_name = "Sqrt", .convert = One<BuiltinOperator_SQRT>},
-          {.class_name = "Square", .convert = One<BuiltinOperator_SQUARE>},
-          {.class_name = "Divide", .convert = Two<BuiltinOperator_DIV>},
-          {.class_name = "TrueDivide", .convert = Two<BuiltinOperator_DIV>},
-          {.class_name = "Power", .convert = Two<BuiltinOperator_POW>},
-          {.class_name = "Relu", .convert = Function<kRelu>},
-          {.class_name = "Relu6", .convert = Function<kRelu6>},
-          {.class_name = "Sigmoid", .convert = Function<kSigmoid>},
-          {.class_name = "Silu", .convert = Function<kSilu>},
-          {.class_name = "Tanh", .convert = Function<kTanh>},
-          {.class_name = "Softplus", .convert = Function<kSoftplus>},
-          {.class_name = "HardSigmoid", .convert = Function<kHardSigmoid>},
-          {.class_name = "HardSilu", .convert = Function<kHardSilu>}};
+  return {
+      {.class_name = "Transpose", .convert = Transpose, .takes_integers = true},
+      {.class_name = "ExpandDims", .convert = ExpandDims, .takes_integers = true},
+      {.class_name = "Clip", .convert = Clip},
+      {.class_name = "Mean", .convert = Reduction<BuiltinOperator_MEAN>},
+      {.class_name = "Sum", .convert = Reduction<BuiltinOperator_SUM>},
+      {.class_name = "Max", .convert = Reduction<BuiltinOperator_REDUCE_MAX>},
+      {.class_name = "Min", .convert = Reduction<BuiltinOperator_REDUCE_MIN>},
+      {.class_name = "Abs", .convert = One<BuiltinOperator_ABS>},
+      {.class_name = "Absolute", .convert = One<BuiltinOperator_ABS>},
+      {.class_name = "Prod", .convert = Reduction<BuiltinOperator_REDUCE_PROD>},
+      {.class_name = "Var", .convert = Variance<false>},
+      {.class_name = "Std", .convert = Variance<true>},
+      {.class_name = "Norm", .convert = Norm},
+      {.class_name = "Normalize", .convert = Normalize},
+      {.class_name = "Logsumexp", .convert = LogSumExp},
+      {.class_name = "Log1p", .convert = Log1p},
+      {.class_name = "LeakyRelu", .convert = LeakyReluCall},
+      {.class_name = "Gelu", .convert = GeluCall},
+      {.class_name = "Elu", .convert = Function<kElu>},
+      {.class_name = "LogSoftmax", .convert = Function<kLogSoftmax>},
+      {.class_name = "Sin", .convert = One<BuiltinOperator_SIN>},
+      {.class_name = "Cos", .convert = One<BuiltinOperator_COS>},
+      {.class_name = "Floor", .convert = One<BuiltinOperator_FLOOR>},
+      {.class_name = "Ceil", .convert = One<BuiltinOperator_CEIL>},
+      {.class_name = "Round", .convert = Round},
+      {.class_name = "Sign", .convert = One<BuiltinOperator_SIGN>},
+      {.class_name = "Mod", .convert = Two<BuiltinOperator_FLOOR_MOD>},
+      {.class_name = "FloorDivide", .convert = Two<BuiltinOperator_FLOOR_DIV>},
+      {.class_name = "Greater", .convert = Two<BuiltinOperator_GREATER>},
+      {.class_name = "GreaterEqual", .convert = Two<BuiltinOperator_GREATER_EQUAL>},
+      {.class_name = "Less", .convert = Two<BuiltinOperator_LESS>},
+      {.class_name = "LessEqual", .convert = Two<BuiltinOperator_LESS_EQUAL>},
+      {.class_name = "Equal", .convert = Two<BuiltinOperator_EQUAL>},
+      {.class_name = "NotEqual", .convert = Two<BuiltinOperator_NOT_EQUAL>},
+      {.class_name = "Any", .convert = Truths<BuiltinOperator_REDUCE_ANY>, .takes_integers = true},
+      {.class_name = "All", .convert = Truths<BuiltinOperator_REDUCE_ALL>, .takes_integers = true},
+      {.class_name = "Exp", .convert = One<BuiltinOperator_EXP>},
+      {.class_name = "Log", .convert = One<BuiltinOperator_LOG>},
+      {.class_name = "Negative", .convert = One<BuiltinOperator_NEG>},
+      {.class_name = "Rsqrt", .convert = One<BuiltinOperator_RSQRT>},
+      {.class_name = "Sqrt", .convert = One<BuiltinOperator_SQRT>},
+      {.class_name = "Square", .convert = One<BuiltinOperator_SQUARE>},
+      {.class_name = "Divide", .convert = Two<BuiltinOperator_DIV>},
+      {.class_name = "TrueDivide", .convert = Two<BuiltinOperator_DIV>},
+      {.class_name = "Power", .convert = Two<BuiltinOperator_POW>},
+      {.class_name = "Relu", .convert = Function<kRelu>},
+      {.class_name = "Relu6", .convert = Function<kRelu6>},
+      {.class_name = "Sigmoid", .convert = Function<kSigmoid>},
+      {.class_name = "Silu", .convert = Function<kSilu>},
+      {.class_name = "Tanh", .convert = Function<kTanh>},
+      {.class_name = "Softplus", .convert = Function<kSoftplus>},
+      {.class_name = "HardSigmoid", .convert = Function<kHardSigmoid>},
+      {.class_name = "HardSilu", .convert = Function<kHardSilu>}};
 }
 
 }  // namespace litesmith::keras

@@ -131,7 +131,12 @@ absl::Status WeightScope::Resolve() {
   LS_ASSIGN_OR_RETURN(list_->group, file_->Find(*top_, path_));
   if (list_->group == nullptr) return absl::OkStatus();
   LS_ASSIGN_OR_RETURN(list_->names, NameList(file_, *list_->group, "weight_names"));
-  for (const std::string& layer : inner_) list_->names = NamesOf(list_->names, layer);
+  for (size_t i = 0; i < inner_.size(); ++i) {
+    std::vector<std::string> names = NamesOf(list_->names, inner_[i]);
+    // The name of a nested model need not be on the way to its layers' weights.
+    if (names.empty() && i + 1 < inner_.size()) continue;
+    list_->names = std::move(names);
+  }
   return absl::OkStatus();
 }
 

@@ -353,6 +353,16 @@ absl::StatusOr<int32_t> Emitter::AsInt32(int32_t t) { return CastTo(t, schema::T
 
 absl::StatusOr<int32_t> Emitter::Transpose(int32_t t, const std::vector<int32_t>& permutation) {
   if (std::is_sorted(permutation.begin(), permutation.end())) return t;
+  // Two in a row are one.
+  const Node* before = Producer(t);
+  if (before != nullptr && before->op == schema::BuiltinOperator_TRANSPOSE) {
+    const auto first = KnownInts(before->input(1));
+    std::vector<int32_t> both;
+    for (int32_t d : permutation) {
+      if (first) both.push_back(static_cast<int32_t>(first->at(static_cast<size_t>(d))));
+    }
+    if (first && IsConstant(before->input(1))) return Transpose(before->input(0), both);
+  }
   LS_ASSIGN_OR_RETURN(const int32_t order, Ints(permutation));
   return Emit(schema::BuiltinOperator_TRANSPOSE, Options(schema::TransposeOptionsT{}), {t, order});
 }

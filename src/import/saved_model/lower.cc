@@ -1,5 +1,6 @@
 #include "import/saved_model/lower.h"
 
+#include <algorithm>
 #include <map>
 
 namespace litesmith::saved_model {
@@ -23,12 +24,20 @@ bool NodeContext::Bool(const char* name, bool otherwise) const {
 }
 std::string NodeContext::String(const char* name, std::string_view otherwise) const {
   const proto::Attribute* a = Find(name);
+  if (moved_ && std::string_view(name) == "data_format") return std::string(otherwise);
   return a != nullptr && a->has_s() ? a->s() : std::string(otherwise);
 }
 std::vector<int64_t> NodeContext::List(const char* name) const {
   const proto::Attribute* a = Find(name);
   if (a == nullptr) return {};
-  return {a->list().i().begin(), a->list().i().end()};
+  std::vector<int64_t> out(a->list().i().begin(), a->list().i().end());
+  // One number per dimension, or two.
+  const size_t each = std::string_view(name) == "explicit_paddings" ? 2 : 1;
+  if (moved_ && out.size() >= 3 * each) {
+    const auto second = out.begin() + static_cast<std::ptrdiff_t>(each);
+    std::rotate(second, second + static_cast<std::ptrdiff_t>(each), out.end());
+  }
+  return out;
 }
 int32_t NodeContext::Type(const char* name) const {
   const proto::Attribute* a = Find(name);

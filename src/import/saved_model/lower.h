@@ -35,6 +35,14 @@ class NodeContext {
   // An element type; 0 where there is none.
   int32_t Type(const char* name) const;
 
+  // The same node with the channels last: what its attributes say per dimension moves with them.
+  // REQUIRES: its data format says channels first, and `inputs` are in the other order.
+  NodeContext ChannelsLast(Tensors inputs) const {
+    NodeContext out(node_, std::move(inputs), &emitter_);
+    out.moved_ = true;
+    return out;
+  }
+
   // The value of an input that must be known: axes, sizes.
   absl::StatusOr<std::vector<int32_t>> Known(size_t input) const;
   absl::StatusOr<int32_t> KnownScalar(size_t input) const;
@@ -48,6 +56,7 @@ class NodeContext {
   Tensors inputs_;
   const proto::Node& node_;
   Emitter& emitter_;
+  bool moved_ = false;  // by ChannelsLast
 };
 
 using Lower = absl::StatusOr<Tensors> (*)(NodeContext&);

@@ -36,6 +36,36 @@ absl::Status ReadPair(const NodeContext& c, const char* name, int32_t* out) {
   return absl::OkStatus();
 }
 
+// [N, C, …] as [N, …, C], and back.
+absl::StatusOr<int32_t> MoveChannels(NodeContext& c, int32_t x, bool last) {
+  const auto rank = static_cast<int32_t>(c.e().rank(x));
+  std::vector<int32_t> order = {0};
+  for (int32_t d = 2; d < rank; ++d) order.push_back(last ? d : d - 1);
+  order.insert(last ? order.end() : order.begin() + 1, last ? 1 : rank - 1);
+  return c.e().Transpose(x, order);
+}
+
+// TFLite has channels last only: input `kInput` and the result of a node with channels first are
+// transposed.
+template <Lower kLower, size_t kInput = 0>
+absl::StatusOr<Tensors> AnyLayout(NodeContext& c) {
+  const std::string format = c.String("data_format", "");
+  if (format != "NCHW" && format != "NCDHW") return kLower(c);
+  if (c.e().rank(c.in(kInput)) < 3) return Invalid("its input has less than 3 dimensions");
+  Tensors inputs = c.inputs();
+  LS_ASSIGN_OR_RETURN(inputs[kInput], MoveChannels(c, inputs[kInput], true));
+  if (kInput > 0) {  // the sizes of the result come first
+    LS_ASSIGN_OR_RETURN(const int32_t order, c.e().Ints({0, 2, 3, 1}));
+    LS_ASSIGN_OR_RETURN(
+        inputs[0], c.e().Emit(schema::BuiltinOperator_GATHER, Options(schema::GatherOptionsT{}),
+                              {inputs[0], order}));
+  }
+  NodeContext inner = c.ChannelsLast(std::move(inputs));
+  LS_ASSIGN_OR_RETURN(Tensors outputs, kLower(inner));
+  LS_ASSIGN_OR_RETURN(outputs[0], MoveChannels(c, outputs[0], false));
+  return outputs;
+}
+
 absl::StatusOr<Window> ReadWindow(NodeContext& c, int32_t x) {
   if (c.String("data_format", "NHWC") != "NHWC") {
     return Unsupported("its data format is '{}'; save the model with channels last (NHWC)",
@@ -165,6 +195,46 @@ absl::StatusOr<Tensors> Pool(NodeContext& c) {
   return One(c.e().Emit(kOp, Options(std::move(options)), {w.x}));
 }
 
+// Over rows and columns first, with the planes in the batch, then over the planes: the windows'
+// maxima and means (of as many elements each) come out the same.
+template <BuiltinOperator kOp>
+absl::StatusOr<Tensors> Pool3D(NodeContext& c) {
+  const std::vector<int64_t> size = c.List("ksize"), stride = c.List("strides");
+  const Shape in = c.e().shape(c.in());
+  if (c.String("data_format", "NDHWC") != "NDHWC" || size.size() != 5 || stride.size() != 5 ||
+      in.size() != 5 || size[0] != 1 || size[4] != 1 || stride[0] != 1 || stride[4] != 1) {
+    return Unsupported("only windows over volumes are supported");
+  }
+  for (size_t d = 1; d < 5; ++d) {
+    if (in[d] < 1) return Unsupported("its input's sizes must be known");
+    if (size[d] < 1 || size[d] > 1 << 24 || stride[d] < 1 || stride[d] > 1 << 24) {
+      return Invalid("its window is {} with strides of {}", size[d], stride[d]);
+    }
+  }
+  const auto pool = [&](int32_t x, size_t row, bool columns) {
+    schema::Pool2DOptionsT options;
+    options.padding =
+        c.String("padding", "VALID") == "SAME" ? schema::Padding_SAME : schema::Padding_VALID;
+    options.filter_height = static_cast<int32_t>(size[row]);
+    options.stride_h = static_cast<int32_t>(stride[row]);
+    options.filter_width = columns ? static_cast<int32_t>(size[3]) : 1;
+    options.stride_w = columns ? static_cast<int32_t>(stride[3]) : 1;
+    return c.e().Emit(kOp, Options(std::move(options)), {x});
+  };
+  using Size = Emitter::Size;
+  const Size batch{1, {{c.in(), 0}}}, planes{1, {{c.in(), 0}, {c.in(), 1}}};
+  LS_ASSIGN_OR_RETURN(int32_t x, c.e().Reshape(c.in(), {planes, Size{in[2], {}}, Size{in[3], {}},
+                                                        Size{in[4], {}}}));
+  LS_ASSIGN_OR_RETURN(x, pool(x, 2, true));
+  const Shape flat = c.e().shape(x);
+  LS_ASSIGN_OR_RETURN(
+      x, c.e().Reshape(x, {batch, Size{in[1], {}}, Size{flat[1] * flat[2], {}}, Size{in[4], {}}}));
+  LS_ASSIGN_OR_RETURN(x, pool(x, 1, false));
+  const Size depth{c.e().shape(x)[1], {}};
+  return One(
+      c.e().Reshape(x, {batch, depth, Size{flat[1], {}}, Size{flat[2], {}}, Size{in[4], {}}}));
+}
+
 // scale * (x - mean) / sqrt(variance + epsilon) + offset (Ioffe and Szegedy 2015) as one product
 // and one sum.
 absl::StatusOr<Tensors> FusedBatchNorm(NodeContext& c) {
@@ -184,6 +254,10 @@ absl::StatusOr<Tensors> FusedBatchNorm(NodeContext& c) {
   LS_ASSIGN_OR_RETURN(int32_t y, c.e().Binary(schema::BuiltinOperator_MUL, c.in(0), factor));
   LS_ASSIGN_OR_RETURN(y, c.e().Binary(schema::BuiltinOperator_ADD, y, term));
   return Tensors{y, mean, variance};
+}
+
+absl::StatusOr<Tensors> BiasAdd(NodeContext& c) {
+  return One(c.e().Binary(schema::BuiltinOperator_ADD, c.in(0), c.in(1)));
 }
 
 template <typename T>
@@ -236,19 +310,23 @@ absl::StatusOr<Tensors> Blocks(NodeContext& c) {
 
 std::vector<Lowering> ConvolutionLowerings() {
   using namespace schema;  // NOLINT: the operators' names
-  return {{"Conv2D", 2, Conv2D},
-          {"DepthwiseConv2dNative", 2, Depthwise},
-          {"Conv2DBackpropInput", 3, ConvTranspose},
-          {"Conv3D", 2, Conv3D},
-          {"MaxPool", 1, Pool<BuiltinOperator_MAX_POOL_2D>},
-          {"AvgPool", 1, Pool<BuiltinOperator_AVERAGE_POOL_2D>},
-          {"FusedBatchNorm", 5, FusedBatchNorm},
-          {"FusedBatchNormV2", 5, FusedBatchNorm},
-          {"FusedBatchNormV3", 5, FusedBatchNorm},
+  return {{"Conv2D", 2, AnyLayout<Conv2D>},
+          {"DepthwiseConv2dNative", 2, AnyLayout<Depthwise>},
+          {"Conv2DBackpropInput", 3, AnyLayout<ConvTranspose, 2>},
+          {"Conv3D", 2, AnyLayout<Conv3D>},
+          {"MaxPool", 1, AnyLayout<Pool<BuiltinOperator_MAX_POOL_2D>>},
+          {"AvgPool", 1, AnyLayout<Pool<BuiltinOperator_AVERAGE_POOL_2D>>},
+          {"MaxPool3D", 1, AnyLayout<Pool3D<BuiltinOperator_MAX_POOL_2D>>},
+          {"AvgPool3D", 1, AnyLayout<Pool3D<BuiltinOperator_AVERAGE_POOL_2D>>},
+          {"BiasAdd", 2, AnyLayout<BiasAdd>},
+          {"BiasAddV1", 2, AnyLayout<BiasAdd>},
+          {"FusedBatchNorm", 5, AnyLayout<FusedBatchNorm>},
+          {"FusedBatchNormV2", 5, AnyLayout<FusedBatchNorm>},
+          {"FusedBatchNormV3", 5, AnyLayout<FusedBatchNorm>},
           {"ResizeBilinear", 2, ResizeBilinear},
           {"ResizeNearestNeighbor", 2, ResizeNearest},
-          {"SpaceToDepth", 1, SpaceToDepth},
-          {"DepthToSpace", 1, DepthToSpace},
+          {"SpaceToDepth", 1, AnyLayout<SpaceToDepth>},
+          {"DepthToSpace", 1, AnyLayout<DepthToSpace>},
           {"SpaceToBatchND", 3, Blocks<BuiltinOperator_SPACE_TO_BATCH_ND>},
           {"BatchToSpaceND", 3, Blocks<BuiltinOperator_BATCH_TO_SPACE_ND>}};
 }

@@ -1,6 +1,7 @@
 // Element by element: arithmetic, comparisons, activations.
 
 #include <cmath>
+#include <limits>
 
 #include "import/saved_model/lower.h"
 #include "import/saved_model/types.h"
@@ -61,16 +62,12 @@ absl::StatusOr<Tensors> Maximum(NodeContext& c) {
   return One(c.e().Binary(schema::BuiltinOperator_MAXIMUM, c.in(0), c.in(1)));
 }
 
-absl::StatusOr<Tensors> BiasAdd(NodeContext& c) {
-  const size_t rank = c.e().rank(c.in());
-  if (c.String("data_format", "NHWC") == "NCHW" && rank > 2) {
-    Shape shape(rank - 1, 1);
-    shape[0] = -1;
-    LS_ASSIGN_OR_RETURN(const int32_t target, c.e().Ints(shape));
-    LS_ASSIGN_OR_RETURN(const int32_t bias, c.e().Reshape(c.in(1), target));
-    return One(c.e().Binary(schema::BuiltinOperator_ADD, c.in(0), bias));
-  }
-  return One(c.e().Binary(schema::BuiltinOperator_ADD, c.in(0), c.in(1)));
+// Neither infinite nor a NaN, for which no comparison holds.
+absl::StatusOr<Tensors> IsFinite(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t size, c.e().Emit(schema::BuiltinOperator_ABS, {c.in()}));
+  LS_ASSIGN_OR_RETURN(const int32_t bound, c.e().Scalar(std::numeric_limits<float>::infinity()));
+  return c.e().Emit(schema::BuiltinOperator_LESS, Options(), {size, bound},
+                    {schema::TensorType_BOOL});
 }
 
 absl::StatusOr<Tensors> AddN(NodeContext& c) {
@@ -255,8 +252,7 @@ std::vector<Lowering> ElementwiseLowerings() {
           {"Add", 2, Same<BuiltinOperator_ADD>},
           {"AddV2", 2, Same<BuiltinOperator_ADD>},
           {"AddN", 1, AddN},
-          {"BiasAdd", 2, BiasAdd},
-          {"BiasAddV1", 2, BiasAdd},
+          {"IsFinite", 1, IsFinite},
           {"Sub", 2, Same<BuiltinOperator_SUB>},
           {"Mul", 2, Mul},
           {"Div", 2, Divide},

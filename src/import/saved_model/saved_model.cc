@@ -3,9 +3,9 @@
 #include "import/saved_model/saved_model.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "import/import.h"
 #include "import/saved_model/emitter.h"
 #include "import/saved_model/interpreter.h"
@@ -184,17 +184,11 @@ absl::StatusOr<Graph> ParseSavedModel(const Files& files, const std::string& sig
 
 namespace {
 
-namespace fs = std::filesystem;
-
 // The file, which must lie inside `folder` when links are followed.
 absl::StatusOr<std::shared_ptr<const FileBytes>> OpenInside(const std::string& folder,
                                                             const std::string& path) {
-  std::error_code error;
-  const fs::path top = fs::canonical(folder, error);
-  const fs::path file = error ? fs::path() : fs::canonical(path, error);
-  if (error) return absl::NotFoundError(fmt::format("{}: {}", path, error.message()));
-  const fs::path inside = file.lexically_relative(top);
-  if (inside.empty() || *inside.begin() == "..") {
+  LS_ASSIGN_OR_RETURN(const bool inside, LiesInside(folder, path));
+  if (!inside) {
     return Invalid("{}: lies outside of the model's folder; copy the file into it", path);
   }
   return FileBytes::Open(path);

@@ -41,7 +41,7 @@ struct State {
   alignas(16) unsigned char output_memory[kMostTensors][kMostBytes];
   bool fail_register = false, fail_allocate = false, fail_invoke = false;
   unsigned int registered = 0, room = 0;
-  int invocations = 0;
+  int invocations = 0, resets = 0;
   size_t variables = 0;
 };
 inline State state;
@@ -88,6 +88,10 @@ class MicroInterpreter {
       const size_t bytes = input(i)->bytes < output(i)->bytes ? input(i)->bytes : output(i)->bytes;
       std::memcpy(output(i)->data.data, input(i)->data.data, bytes);
     }
+    return kTfLiteOk;
+  }
+  TfLiteStatus Reset() {
+    ++tflite_stub::state.resets;
     return kTfLiteOk;
   }
   size_t arena_used_bytes() const { return arena_bytes_; }
