@@ -11,8 +11,6 @@ namespace litesmith {
 namespace {
 
 constexpr int kMostClusters = 4096;
-// Of the steps: single weights are trained, as centroids can follow the data only together.
-constexpr double kFreeShare = 1.0 / 3.0;
 constexpr int kMostRounds = 300;
 
 std::vector<float> Distinct(std::vector<float> values) {
@@ -226,37 +224,19 @@ class Clustering : public Centroids {
                      spec_.ToString());
     }
     for (const Weights& w : weights) {
-      const std::vector<Group> groups = Groups(start.graph, w, spec_.per_channel);
-      groups_.insert(groups_.end(), groups.begin(), groups.end());
+      for (const Group& group : Groups(start.graph, w, spec_.per_channel)) {
+        if (start.step == 0) ClusterGroup(spec_, group, values);
+        members_.emplace_back(group, values);
+      }
     }
-    first_ = static_cast<int64_t>(kFreeShare * static_cast<double>(start.total_steps));
-    if (start.step >= first_) FindMembers(start.step == first_, values, nullptr);
     return absl::OkStatus();
   }
-
-  absl::Status AfterStep(int64_t step, std::span<float> values, ThreadPool* threads) override {
-    if (step + 1 == first_) FindMembers(true, values, threads);
-    return Centroids::AfterStep(step, values, threads);
-  }
-  bool Settled(int64_t step) const override { return step >= first_; }
-
   std::string Describe() const override {
     return fmt::format("cluster {} seed {}", spec_.ToString(), spec_.seed);
   }
 
  private:
-  void FindMembers(bool cluster, std::span<float> values, ThreadPool* threads) {
-    if (cluster) {
-      ParallelFor(threads, groups_.size(), 1, [&](size_t begin, size_t end) {
-        for (size_t i = begin; i < end; ++i) ClusterGroup(spec_, groups_[i], values);
-      });
-    }
-    for (const Group& group : groups_) members_.emplace_back(group, values);
-  }
-
   ClusterSpec spec_;
-  std::vector<Group> groups_;
-  int64_t first_ = 0;  // the step before which the weights are clustered
 };
 
 class KeepClusters : public Centroids {

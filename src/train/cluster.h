@@ -45,9 +45,8 @@ absl::Status CheckClusterable(const Graph& graph);
 // REQUIRES: clusters >= 2; finite values.
 void ClusterValues(std::span<float> values, int clusters, ClusterInit init, uint64_t seed);
 
-// Trains the weights as they are for a third of the steps, clusters them, then moves each centroid
-// by the mean of what its values' steps are (of plain gradient descent: by the mean of their
-// gradients). Zeros stay zero from then on.
+// Clusters the weights before the first step, then moves each centroid by the mean of what its
+// values' steps are (of plain gradient descent: by the mean of their gradients). Zeros stay zero.
 std::unique_ptr<TrainHook> MakeClustering(const ClusterSpec& spec);
 
 // Keeps weights clustered that are: those with at most `most` distinct values in all, or else in
