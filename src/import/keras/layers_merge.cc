@@ -27,7 +27,7 @@ absl::StatusOr<std::vector<int32_t>> Operands(LayerContext& c) {
   for (int32_t t : out) rank = std::max(rank, c.shape(t).size());
   for (int32_t& t : out) {
     Shape shape = c.shape(t);
-    if (shape.size() == rank) continue;
+    if (shape.size() == rank || shape.empty()) continue;  // numbers broadcast as they are
     shape.insert(shape.begin() + 1, rank - shape.size(), 1);
     LS_ASSIGN_OR_RETURN(t, c.Reshape(t, shape, "ExpandDims"));
   }
