@@ -227,8 +227,8 @@ def run_litesmith(model, inputs, folder, kernels='reference', arithmetic='litert
   return arrays
 
 
-def difference(ours, theirs, relative=1e-5, absolute=1e-6):
-  """'' when they agree."""
+def difference(ours, theirs, relative=1e-5, absolute=1e-6, steps=0):
+  """'' when they agree: floats within the tolerance, integers within `steps`."""
   if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
     return f'{ours.dtype}{ours.shape} instead of {theirs.dtype}{theirs.shape}'
   if ours.dtype.kind == 'f':
@@ -236,6 +236,8 @@ def difference(ours, theirs, relative=1e-5, absolute=1e-6):
     with np.errstate(invalid='ignore', over='ignore'):
       bad = ~((a == b) | (np.isnan(a) & np.isnan(b)) |
               (np.abs(a - b) <= absolute + relative * np.abs(b)))
+  elif steps:
+    bad = np.abs(ours.astype(np.int64) - theirs.astype(np.int64)) > steps
   else:
     bad = ours != theirs
   if not bad.any():
@@ -253,9 +255,9 @@ class Peer:
     self.refused = {}
 
   def check(self, label, model, inputs, kernels=('reference', 'best'), float_best=1e-4,
-            reference=True, arithmetic='litert', relative=1e-5, absolute=1e-6, apart=False):
+            reference=True, arithmetic='litert', relative=1e-5, absolute=1e-6, apart=False, steps=0):
     """Runs both and compares. With 'best' floats may differ by float_best of the largest value. `apart`:
-    LiteRT in a process of its own."""
+    LiteRT in a process of its own. Integers may differ by `steps`."""
     kind = label.split()[0]
     try:
       theirs = (run_litert_apart if apart else run_litert)(model, inputs, reference)
@@ -270,7 +272,7 @@ class Peer:
           for i, (a, b) in enumerate(zip(ours, theirs)):
             most = float(np.max(np.abs(b), initial=0)) if b.dtype.kind == 'f' else 0
             slack = absolute + (float_best * most if k == 'best' else 0)
-            d = difference(a, b, relative, slack)
+            d = difference(a, b, relative, slack, steps)
             problem = problem or (f'output {i}: {d}' if d else '')
         except AssertionError as error:
           problem = str(error)

@@ -160,7 +160,14 @@ def main():
         if peer.refused:
           reason = next(iter(peer.refused.values())).splitlines()[0]
           peer.refused.clear()
-          peer.check(label, model, inputs, kernels=('reference',), reference=False)
+          # Their depthwise kernel for int8 (and so int4, which the reference resolver lacks) rounds otherwise
+          # than the reference: one step, which as float is another number.
+          fourth = recipe == 'int8w4'
+          if fourth and io_type == 'float32':
+            refused.setdefault('compared as int8', []).append(label)
+            peer.refused = before
+            continue
+          peer.check(label, model, inputs, kernels=('reference',), reference=False, steps=int(fourth))
           if peer.refused:
             peer.failures.append(f'{label}: LiteRT refuses the file: {reason}')
         peer.refused = before
