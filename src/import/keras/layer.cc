@@ -11,6 +11,13 @@ int32_t AddBinary(LayerContext& c, schema::BuiltinOperator op, int32_t a, int32_
   return c.Add(op, T{}, {a, b}, what, std::move(shape));
 }
 
+// Two values compared: a boolean of the shape that they are broadcast to.
+template <typename OptionsT>
+int32_t AddComparison(LayerContext& c, schema::BuiltinOperator op, int32_t a, int32_t b,
+                      std::string_view what, Shape shape) {
+  return c.Add(op, OptionsT{}, {a, b}, what, std::move(shape), schema::TensorType_BOOL);
+}
+
 }  // namespace
 
 const Operand* LayerContext::Keyword(std::string_view name) const {
@@ -91,23 +98,17 @@ absl::StatusOr<int32_t> LayerContext::Binary(schema::BuiltinOperator op, int32_t
     case schema::BuiltinOperator_SQUARED_DIFFERENCE:
       return AddBinary<schema::SquaredDifferenceOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_GREATER:
-      return Add(op, schema::GreaterOptionsT{}, {a, b}, what, std::move(shape),
-                 schema::TensorType_BOOL);
+      return AddComparison<schema::GreaterOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_EQUAL:
-      return Add(op, schema::EqualOptionsT{}, {a, b}, what, std::move(shape),
-                 schema::TensorType_BOOL);
+      return AddComparison<schema::EqualOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_NOT_EQUAL:
-      return Add(op, schema::NotEqualOptionsT{}, {a, b}, what, std::move(shape),
-                 schema::TensorType_BOOL);
+      return AddComparison<schema::NotEqualOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_GREATER_EQUAL:
-      return Add(op, schema::GreaterEqualOptionsT{}, {a, b}, what, std::move(shape),
-                 schema::TensorType_BOOL);
+      return AddComparison<schema::GreaterEqualOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_LESS:
-      return Add(op, schema::LessOptionsT{}, {a, b}, what, std::move(shape),
-                 schema::TensorType_BOOL);
+      return AddComparison<schema::LessOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_LESS_EQUAL:
-      return Add(op, schema::LessEqualOptionsT{}, {a, b}, what, std::move(shape),
-                 schema::TensorType_BOOL);
+      return AddComparison<schema::LessEqualOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_FLOOR_DIV:
       return AddBinary<schema::FloorDivOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_FLOOR_MOD:
