@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "base/half.h"
 #include "base/packed_int.h"
@@ -58,6 +59,13 @@ void ForEachChannel(size_t count, const Shape& shape, int axis, Visit visit) {
   }
 }
 
+// `visit(channel, index)` for every weight; channel 0 where axis is -1.
+template <typename F>
+void ForEachWeight(size_t size, const Shape& shape, int axis, F visit) {
+  if (axis >= 0) return ForEachChannel(size, shape, axis, visit);
+  for (size_t i = 0; i < size; ++i) visit(size_t{0}, i);
+}
+
 std::vector<float> HalfRanges(std::span<const float> values, const Shape& shape, int axis) {
   if (axis < 0) {
     const Bounds all = BoundsOf(values);
@@ -69,21 +77,56 @@ std::vector<float> HalfRanges(std::span<const float> values, const Shape& shape,
   return half;
 }
 
-// The nearest integer within +-limit, of two the one further from zero. Integers of up to 16 bits
-// and what is left of them are exact floats; std::round would be a call per weight.
-template <typename T>
-T RoundTo(float value, T limit) {
-  const auto bound = static_cast<float>(limit);
-  float clamped = value < bound ? value : bound;
+// The nearest integer within +-limit, of two the one further from zero. Weights and what is left of
+// them are exact floats; std::round would be a call per weight.
+template <typename T, typename Real>
+T RoundTo(Real value, T limit) {
+  using Whole = std::conditional_t<sizeof(T) <= 2, int32_t, int64_t>;
+  constexpr auto kHalf = static_cast<Real>(0.5);
+  const auto bound = std::min(static_cast<Real>(limit), static_cast<Real>(0x1p62));
+  Real clamped = value < bound ? value : bound;
   clamped = clamped > -bound ? clamped : -bound;
-  const auto whole = static_cast<int32_t>(clamped);
-  const float rest = clamped - static_cast<float>(whole);
-  return static_cast<T>(whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0));
+  const auto whole = static_cast<Whole>(clamped);
+  const Real rest = clamped - static_cast<Real>(whole);
+  const Whole rounded = whole + (rest >= kHalf ? 1 : 0) - (rest <= -kHalf ? 1 : 0);
+  return static_cast<T>(std::clamp<Whole>(rounded, -Whole{limit}, limit));
 }
 
 // 1 / scale as both quantizers take it: in double, kept as float.
 float Inverse(float scale) {
   return scale == 0.0f ? 0.0f : static_cast<float>(1.0 / static_cast<double>(scale));
+}
+
+// The scales of dynamic-range weights as the converter's MLIR quantizer divides by them: in double,
+// before they are rounded for the file.
+std::vector<double> UnroundedScales(std::span<const float> values, const Shape& shape,
+                                    const QuantParams& params, int8_t limit) {
+  const int axis = params.per_channel() ? params.axis : -1;
+  const std::vector<float> half = HalfRanges(values, shape, axis);
+  std::vector<double> scale(params.scale.begin(), params.scale.end());
+  for (size_t c = 0; c < scale.size(); ++c) {
+    if (half[c] > 0.0f && half[c] / static_cast<float>(limit) == params.scale[c])
+      scale[c] = static_cast<double>(half[c]) / limit;
+  }
+  return scale;
+}
+
+// What weights of the integer recipes are multiplied by, one per channel. The older quantizer, and
+// both per tensor, divide 127 by the range itself, where that made the scale.
+std::vector<float> InverseScales(RecipeKind kind, std::span<const float> values, const Shape& shape,
+                                 const QuantParams& params, int8_t limit) {
+  const auto float_limit = static_cast<float>(limit);
+  const int axis = params.per_channel() ? params.axis : -1;
+  const bool from_range = kind == RecipeKind::kInt16x8 || axis < 0;
+  std::vector<float> half(params.scale.size(), 0.0f);
+  if (from_range) half = HalfRanges(values, shape, axis);
+  std::vector<float> inverse(params.scale.size());
+  for (size_t c = 0; c < inverse.size(); ++c) {
+    inverse[c] = from_range && half[c] > 0.0f && half[c] / float_limit == params.scale[c]
+                     ? float_limit / half[c]
+                     : Inverse(params.scale[c]);
+  }
+  return inverse;
 }
 
 template <typename T>
@@ -180,24 +223,17 @@ Blob QuantizeActivation(std::span<const float> values, TensorType type, const Qu
 Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape& shape,
                      const QuantParams& params, TensorType type) {
   const auto limit = static_cast<int8_t>(WeightLimit(type));
-  const auto float_limit = static_cast<float>(limit);
   const int axis = params.per_channel() ? params.axis : -1;
-  // The older quantizer, and both per tensor, divide 127 by the range itself, where that made the
-  // scale.
-  const bool from_range = kind == RecipeKind::kInt16x8 || !params.per_channel();
-  std::vector<float> half(params.scale.size(), 0.0f);
-  if (from_range) half = HalfRanges(values, shape, axis);
-  std::vector<float> inverse(params.scale.size());
-  for (size_t c = 0; c < inverse.size(); ++c) {
-    inverse[c] = from_range && half[c] > 0.0f && half[c] / float_limit == params.scale[c]
-                     ? float_limit / half[c]
-                     : Inverse(params.scale[c]);
-  }
   std::vector<int8_t> out(values.size());
-  if (axis < 0) {
-    for (size_t i = 0; i < out.size(); ++i) out[i] = RoundTo<int8_t>(values[i] * inverse[0], limit);
+  if (kind == RecipeKind::kDynamic) {
+    const std::vector<double> scale = UnroundedScales(values, shape, params, limit);
+    ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
+      out[i] =
+          RoundTo<int8_t>(scale[c] == 0.0 ? 0.0 : static_cast<double>(values[i]) / scale[c], limit);
+    });
   } else {
-    ForEachChannel(values.size(), shape, axis, [&](size_t c, size_t i) {
+    const std::vector<float> inverse = InverseScales(kind, values, shape, params, limit);
+    ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
       out[i] = RoundTo<int8_t>(values[i] * inverse[c], limit);
     });
   }

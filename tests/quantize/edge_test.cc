@@ -279,6 +279,27 @@ TEST(Params, WeightsAreSymmetricAndNarrow) {
   EXPECT_THAT(q.As<int8_t>(), ::testing::ElementsAre(-127, 127, 127, -64));
 }
 
+// Weights of mobilenet_v2 whose quotient by the scale of the file is a tie or beyond one: in
+// TensorFlow's dynamic-range file they are what the quotient in double gives.
+TEST(Params, DynamicWeightsAreDividedByTheUnroundedScale) {
+  struct Case {
+    float half, value;
+    int8_t expected;
+  };
+  for (const Case& c : {Case{0x1.2e137ep-3f, -0x1.235f66p-3f, -122},
+                        {0x1.a7f1f2p-4f, -0x1.8d3d6ap-5f, -60},
+                        {0x1.0a1578p-3f, -0x1.0a1578p-4f, -63},
+                        {0x1.b05de8p-5f, 0x1.4bef66p-5f, 97},
+                        {0x1.d252bap-4f, 0x1.72dafcp-5f, 50}}) {
+    const std::vector<float> values = {c.half, c.value};
+    for (const int axis : {-1, 0}) {
+      const QuantParams params = WeightParams(values, {1, 2}, axis);
+      const Blob q = QuantizeWeights(RecipeKind::kDynamic, values, {1, 2}, params);
+      EXPECT_THAT(q.As<int8_t>(), ::testing::ElementsAre(127, c.expected)) << axis;
+    }
+  }
+}
+
 TEST(Params, ABiasTooLargeWidensItsWeights) {
   const std::vector<float> bias = {1.0e6f, 1.0f};
   for (const RecipeKind kind : {RecipeKind::kInt8, RecipeKind::kInt16x8}) {
