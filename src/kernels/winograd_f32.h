@@ -26,6 +26,13 @@ void PackWinogradF32(const reference::ConvGeometry& g, const float* weights, flo
 
 size_t WinogradF32ScratchBytes(const reference::ConvGeometry& g);
 
+// Whether it pays to transform the filters at every run: for weights that are no constants. Then
+// also channels fill whole panels of the product, and tiles are of 4x4.
+bool WinogradF32FitsAnew(const reference::ConvGeometry& g);
+// PackWinogradF32 for these, in float. `taps`: 9 * in_c * out_c floats of scratch.
+void PackWinogradF32Anew(const reference::ConvGeometry& g, const float* weights, float* taps,
+                         float* packed);
+
 // out = clamp(conv(input) + bias); `scratch` is aligned to 64. REQUIRES: not out.accumulate.
 void WinogradF32(const reference::ConvGeometry& g, const float* input, const float* packed,
                  const ConvF32Output& out, std::byte* scratch, ThreadPool* threads);
@@ -41,6 +48,10 @@ struct WinogradTiles {
   const float* products;  // [(side + 2)^2][count][out_c]
   ConvF32Output out;
 };
+
+// Floats from one plane of a spectrum to the next: a line more than they hold, so that a tile's
+// elements do not all fall into the same set of the first-level cache.
+inline size_t WinogradPlaneFloats(size_t tiles, size_t channels) { return tiles * channels + 16; }
 
 // The instruction sets of winograd_f32.cc, for tests.
 int64_t WinogradF32Targets();

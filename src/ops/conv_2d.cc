@@ -6,6 +6,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/gradient/conv_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
+#include "kernels/gradient/winograd_f32.h"
 #include "kernels/quantize_rows.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
@@ -168,6 +169,25 @@ Kernel WinogradKernel(std::shared_ptr<const State> s, const float* weights) {
     const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
                             false};
     WinogradF32(s->g, args.in<float>(0), packed->data(), out, args.scratch, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// The same for weights that are known at run time only.
+Kernel WinogradKernelAnew(std::shared_ptr<const State> s) {
+  const size_t own = (WinogradF32ScratchBytes(s->g) + 63) / 64 * 64;
+  const size_t packed_bytes = WinogradF32PackedFloats(s->g) * sizeof(float);
+  const size_t taps_bytes = size_t{9} * s->g.in_c * s->g.out_c * sizeof(float);
+  Kernel kernel;
+  kernel.scratch_bytes = own + packed_bytes + taps_bytes;
+  kernel.run = [s, own, packed_bytes](const RunArgs& args) {
+    auto* packed = reinterpret_cast<float*>(args.scratch + own);
+    auto* taps = reinterpret_cast<float*>(args.scratch + own + packed_bytes);
+    PackWinogradF32Anew(s->g, args.in<float>(1), taps, packed);
+    const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
+                            false};
+    WinogradF32(s->g, args.in<float>(0), packed, out, args.scratch, args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -402,6 +422,9 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
       if (args.in(1).data != nullptr && WinogradF32Fits(state->g)) {
         return WinogradKernel(state, args.in(1).As<float>());
       }
+      if (args.in(1).data == nullptr && WinogradF32FitsAnew(state->g)) {
+        return WinogradKernelAnew(state);
+      }
       return PackedFloatKernel(state, args.in(1).As<float>());
     }
     return FloatKernel(state);
@@ -474,8 +497,13 @@ absl::Status ConvGradient(const GradArgs& args) {
   const size_t rows = size_t(g.batches) * g.out_h * g.out_w;
   const size_t masked_bytes = (rows * g.out_c * sizeof(float) + 63) / 64 * 64;
   size_t work_bytes = 0;
-  if (!depthwise && dx != nullptr) work_bytes = gradient::ConvInputScratchBytes(g);
-  if (!depthwise && dw != nullptr) {
+  const bool winograd = !depthwise && gradient::WinogradFits(g);
+  if (winograd) {
+    work_bytes = gradient::WinogradScratchBytes(g);
+  } else if (!depthwise && dx != nullptr) {
+    work_bytes = gradient::ConvInputScratchBytes(g);
+  }
+  if (!winograd && !depthwise && dw != nullptr) {
     work_bytes = std::max(work_bytes, gradient::ConvWeightsScratchBytes(g));
   }
   std::byte* scratch = GradScratch(args, masked_bytes + work_bytes);
@@ -489,6 +517,10 @@ absl::Status ConvGradient(const GradArgs& args) {
   std::byte* work = scratch + masked_bytes;
   if (depthwise) {
     gradient::Depthwise(g, x, weights, dy, !args.first[0], dx, !args.first[1], dw);
+    return absl::OkStatus();
+  }
+  if (winograd) {
+    gradient::WinogradConv(g, x, weights, dy, !args.first[0], dx, !args.first[1], dw, work);
     return absl::OkStatus();
   }
   if (dw != nullptr) gradient::ConvWeights(g, x, dy, !args.first[1], dw, work, args.threads);
