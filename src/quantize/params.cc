@@ -41,9 +41,10 @@ QuantParams Asymmetric(Bounds range) {
 }
 
 QuantParams Symmetric16(Bounds range) {
-  auto half = static_cast<float>(std::max(-range.low, range.high));
-  if (half == 0.0f) half = static_cast<float>(kNarrow);
-  return QuantParams::PerTensor(half / 32767.0f, 0);
+  const auto half = static_cast<float>(std::max(-range.low, range.high));
+  const float scale = half / 32767.0f;
+  const bool vanishes = scale < std::numeric_limits<float>::min();
+  return QuantParams::PerTensor(vanishes ? static_cast<float>(kNarrow) / 32767.0f : scale, 0);
 }
 
 // Calls visit(channel, index) for every element; a channel is an index of dimension `axis`.

@@ -265,6 +265,9 @@ TEST(Params, AnEmptyRangeKeepsAPositiveScale) {
   for (const RecipeKind kind : {RecipeKind::kInt8, RecipeKind::kInt16x8}) {
     EXPECT_GT(ActivationParams(kind, 0.0f, 0.0f).scale[0], 0.0f);
     EXPECT_GT(ConstantParams(kind, std::vector<float>{0.0f, 0.0f}).scale[0], 0.0f);
+    const float denormal = std::numeric_limits<float>::denorm_min();
+    EXPECT_GT(ActivationParams(kind, -denormal, denormal).scale[0], 0.0f);
+    EXPECT_GT(ConstantParams(kind, std::vector<float>{denormal}).scale[0], 0.0f);
   }
   const QuantParams weights = WeightParams(std::vector<float>{0, 0, 1, -2}, {2, 2}, 0);
   EXPECT_GT(weights.scale[0], 0.0f);
