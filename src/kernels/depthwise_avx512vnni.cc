@@ -178,6 +178,31 @@ void Run(const ByteBand& band) {
   }
 }
 
+// FlipChunks for chunks of kSize bytes, every second of which is taken: out of 128 bytes at a time
+// (48x48x16 with a stride of 2: 0.0030 -> 0.0020 ms).
+template <size_t kSize>
+void FlipSecond(const int8_t* in, size_t count, uint8_t* out) {
+  constexpr size_t kTogether = 64 / kSize, kWords = kSize / 4;
+  alignas(64) int32_t from[16];
+  for (size_t i = 0; i < 16; ++i) {
+    from[i] = static_cast<int32_t>(i / kWords * 2 * kWords + i % kWords);
+  }
+  const __m512i order = _mm512_load_si512(from), flip = _mm512_set1_epi8(-128);
+  const auto store = [&](__m512i low, __m512i high) __attribute__((always_inline)) {
+    _mm512_storeu_si512(out, _mm512_xor_si512(flip, _mm512_permutex2var_epi32(low, order, high)));
+  };
+  // The chunk after the last one taken is read, too: there is one while more are to come.
+  for (; count > kTogether; count -= kTogether, in += 128, out += 64) {
+    store(_mm512_loadu_si512(in), _mm512_loadu_si512(in + 64));
+  }
+  if (count == 0) return;
+  const size_t bytes = (2 * count - 1) * kSize;
+  const uint64_t all = ~uint64_t{0};
+  const __mmask64 low = bytes >= 64 ? all : all >> (64 - bytes);
+  const __mmask64 high = bytes > 64 ? all >> (128 - bytes) : 0;
+  store(_mm512_maskz_loadu_epi8(low, in), _mm512_maskz_loadu_epi8(high, in + 64));
+}
+
 }  // namespace
 
 void DepthwiseByteBand(const ByteBand& band) {
@@ -192,6 +217,9 @@ void DepthwiseByteBand(const ByteBand& band) {
 }
 
 void FlipChunks(const int8_t* in, size_t in_step, size_t size, size_t count, uint8_t* out) {
+  if (in_step == 2 * size && size == 8) return FlipSecond<8>(in, count, out);
+  if (in_step == 2 * size && size == 16) return FlipSecond<16>(in, count, out);
+  if (in_step == 2 * size && size == 32) return FlipSecond<32>(in, count, out);
   const __m512i flip = _mm512_set1_epi8(-128);
   const size_t whole = size / 64 * 64;
   const __mmask64 rest = (uint64_t{1} << (size - whole)) - 1;

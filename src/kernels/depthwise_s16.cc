@@ -143,6 +143,41 @@ struct WideStage {
   }
 };
 
+// For any right shift from 1 on: with m moved up, (x * m + 2^(t - 1)) >> t, t > 31, is
+// ((x * m >> 31) + 2^(t - 32)) >> (t - 31), because the first shift drops nothing of what is added.
+template <class D32>
+struct DeepStage {
+  static constexpr size_t kArrays = 2;  // multipliers, shifts
+  using V32 = hn::Vec<D32>;
+  V32 multiplier[2], shift[2], nudge[2];
+  int16_t low, high;
+  int16_t* out;
+
+  HWY_INLINE DeepStage(const DepthwiseS16Run& run, const int32_t* params, size_t, size_t)
+      : low(static_cast<int16_t>(run.low)),
+        high(static_cast<int16_t>(run.high)),
+        out(static_cast<int16_t*>(run.out)) {
+    const D32 d;
+    for (size_t h = 0; h < 2; ++h) {
+      multiplier[h] = hn::LoadU(d, params + h * hn::Lanes(d));
+      shift[h] = hn::LoadU(d, params + (2 + h) * hn::Lanes(d));
+      nudge[h] = hn::Shl(hn::Set(d, 1), hn::Sub(shift[h], hn::Set(d, 1)));
+    }
+  }
+
+  HWY_INLINE V32 Scale(V32 sum, size_t h) const {
+    const D32 d;
+    return hn::Shr(hn::Add(FlooringHighMul(d, sum, multiplier[h]), nudge[h]), shift[h]);
+  }
+
+  template <class D16>
+  HWY_INLINE void Store(D16 d, V32 a, V32 b, size_t at) const {
+    auto v = DemoteTwo(d, Scale(a, 0), Scale(b, 1));
+    v = hn::Min(hn::Max(v, hn::Set(d, low)), hn::Set(d, high));
+    hn::StoreU(v, d, out + at);
+  }
+};
+
 template <class D32>
 struct FloatStage {
   static constexpr size_t kArrays = 0;
@@ -366,6 +401,7 @@ void Rows(const DepthwiseS16Packed& p, size_t kind, const void* input, const voi
       if (kind == 0) return RowsOfTaps<int8_t, FixedStage, int8_t>(p, input, pad, run, begin, end);
       return RowsOfTaps<uint8_t, FixedStage, uint8_t>(p, input, pad, run, begin, end);
     case DepthwiseStage::kWide:
+      if (p.deep) return RowsOfTaps<int16_t, DeepStage>(p, input, pad, run, begin, end);
       return RowsOfTaps<int16_t, WideStage>(p, input, pad, run, begin, end);
     case DepthwiseStage::kFloat:
       return RowsOfTaps<int8_t, FloatStage>(p, input, pad, run, begin, end);
@@ -393,9 +429,16 @@ size_t ChannelOf(size_t half, size_t lane) { return lane / 4 * 8 + half * 4 + la
 
 int32_t RightShift(const Multiplier& m) { return -m.shift; }
 
+// Whether a multiplier is too small for WideStage.
+bool IsDeep(const DepthwiseS16Spec& s) {
+  if (s.stage != DepthwiseStage::kWide) return false;
+  return std::any_of(s.multipliers, s.multipliers + s.g.out_c,
+                     [](const Multiplier& m) { return RightShift(m) > 16; });
+}
+
 // Whether the sums of channel c, and their rounding, stay inside 32 bits; the constants of the
 // stage are then simple.
-bool IsExact(const DepthwiseS16Spec& s, size_t c) {
+bool IsExact(const DepthwiseS16Spec& s, bool deep, size_t c) {
   const size_t taps = size_t(s.g.filter_h) * s.g.filter_w;
   int64_t most = s.bias == nullptr ? 0 : s.bias[c];
   if (most > INT32_MAX || most < INT32_MIN) return false;
@@ -403,25 +446,33 @@ bool IsExact(const DepthwiseS16Spec& s, size_t c) {
   for (size_t t = 0; t < taps; ++t) {
     most += std::abs(int64_t{s.weights[t * s.g.out_c + c]}) * s.input_range;
   }
-  if (most >= int64_t{1} << 30) return false;
+  // One rounding adds at most 2^15 to what is no larger than the sum; a dead channel's bias is
+  // 2^30.
+  const bool wide = s.stage == DepthwiseStage::kWide;
+  if (most >= (wide ? (int64_t{1} << 31) - (1 << 16) : int64_t{1} << 30)) return false;
   if (s.stage == DepthwiseStage::kFloat) return true;
   const int32_t shift = RightShift(s.multipliers[c]);
   // Twice: (x * m + 2^30) >> 31 is under 2^30 then, and so is what is added to round. Once: with
-  // the 15-bit multiplier moved up, the total shift of 15 + `shift` becomes 31.
-  return s.stage == DepthwiseStage::kFixedPoint ? shift >= 1 && shift <= 30
-                                                : shift >= 0 && shift <= 16;
+  // the 15-bit multiplier moved up, the total shift of 15 + `shift` becomes 31, or more where some
+  // are deep.
+  if (s.stage == DepthwiseStage::kFixedPoint) return shift >= 1 && shift <= 30;
+  if (!deep) return shift >= 0 && shift <= 16;
+  return (shift >= 1 && shift <= 31) || s.multipliers[c].multiplier == 0;
 }
 
 // The 16-bit multiplier of base/fixed_point.h's 64-bit MultiplyByQuantizedMultiplier, such that
-// (x * m + 2^30) >> 31 is its result.
-int32_t WideMultiplier(const Multiplier& m) {
+// (x * m + 2^30) >> 31 is its result. `deep`: as DeepStage has it, which shifts by DeepShift more.
+int32_t WideMultiplier(const Multiplier& m, bool deep) {
   const int32_t reduced = m.multiplier < 0x7fff0000 ? (m.multiplier + (1 << 15)) >> 16 : 0x7fff;
-  return static_cast<int32_t>(int64_t{reduced} << (16 - RightShift(m)));
+  const int32_t up = deep ? std::max(17 - RightShift(m), 1) : 16 - RightShift(m);
+  return static_cast<int32_t>(int64_t{reduced} << up);
 }
+int32_t DeepShift(const Multiplier& m) { return std::max(RightShift(m) - 15, 1); }
 
 // One block: `channel(i)` is the channel of its i-th lane in order.
 template <typename Channel>
-void PackBlock(const DepthwiseS16Spec& s, size_t lanes, const Channel& channel, int32_t* to) {
+void PackBlock(const DepthwiseS16Spec& s, bool deep, size_t lanes, const Channel& channel,
+               int32_t* to) {
   const size_t half = lanes / 2, taps = size_t(s.g.filter_h) * s.g.filter_w;
   const auto fill = [&](const auto& value) {
     for (size_t h = 0; h < 2; ++h) {
@@ -438,7 +489,8 @@ void PackBlock(const DepthwiseS16Spec& s, size_t lanes, const Channel& channel, 
     fill([&](size_t c) { return s.multipliers[c].multiplier; });
     fill([&](size_t c) { return RightShift(s.multipliers[c]); });
   } else if (s.stage == DepthwiseStage::kWide) {
-    fill([&](size_t c) { return WideMultiplier(s.multipliers[c]); });
+    fill([&](size_t c) { return WideMultiplier(s.multipliers[c], deep); });
+    if (deep) fill([&](size_t c) { return DeepShift(s.multipliers[c]); });
   }
   auto* weights = reinterpret_cast<int16_t*>(to);
   for (size_t p = 0; p < (taps + 1) / 2; ++p) {
@@ -456,8 +508,9 @@ std::vector<PackedLine> Lines(size_t words) { return std::vector<PackedLine>((wo
 
 int32_t* Words(std::vector<PackedLine>* lines) { return reinterpret_cast<int32_t*>(lines->data()); }
 
-size_t Arrays(DepthwiseStage stage) {
-  return stage == DepthwiseStage::kFixedPoint ? 2 : stage == DepthwiseStage::kWide ? 1 : 0;
+size_t Arrays(DepthwiseStage stage, bool deep) {
+  if (stage == DepthwiseStage::kWide) return deep ? 2 : 1;
+  return stage == DepthwiseStage::kFixedPoint ? 2 : 0;
 }
 
 template <typename In>
@@ -483,25 +536,28 @@ DepthwiseS16Packed PackDepthwiseS16(const DepthwiseS16Spec& spec) {
   const size_t taps = size_t(spec.g.filter_h) * spec.g.filter_w,
                widest = HWY_DYNAMIC_DISPATCH(Lanes)();
   if (taps == 0 || taps > kMaxDepthwiseTaps || channels < 8 || widest < 8) return out;
+  out.deep = IsDeep(spec);
   for (size_t c = 0; c < channels; ++c) {
-    if (!IsExact(spec, c)) return out;
+    if (!IsExact(spec, out.deep, c)) return out;
   }
   out.pairs = (taps + 1) / 2;
   out.lanes = widest;
   while (out.lanes > channels) out.lanes /= 2;
-  const size_t arrays = Arrays(spec.stage), count = (channels + out.lanes - 1) / out.lanes;
+  const size_t arrays = Arrays(spec.stage, out.deep),
+               count = (channels + out.lanes - 1) / out.lanes;
   const size_t words = out.lanes * (2 + arrays + out.pairs);
   out.blocks = Lines(words * count);
   for (size_t b = 0; b < count; ++b) {
     const size_t first = std::min(b * out.lanes, channels - out.lanes);
     PackBlock(
-        spec, out.lanes, [&](size_t i) { return first + i; }, Words(&out.blocks) + b * words);
+        spec, out.deep, out.lanes, [&](size_t i) { return first + i; },
+        Words(&out.blocks) + b * words);
   }
   if (channels < widest && widest % channels == 0 && spec.g.stride_w == 1) {
     out.flat_lanes = widest;
     out.flat_block = Lines(widest * (2 + arrays + out.pairs));
     PackBlock(
-        spec, widest, [&](size_t i) { return i % channels; }, Words(&out.flat_block));
+        spec, out.deep, widest, [&](size_t i) { return i % channels; }, Words(&out.flat_block));
   }
   PackDepthwiseBytes(spec, &out);
   return out;

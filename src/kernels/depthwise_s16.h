@@ -48,6 +48,7 @@ struct DepthwiseS16Packed {
   DepthwiseStage stage = DepthwiseStage::kFixedPoint;
   int32_t in_channels = 0;  // of the input itself
   bool repeat = false;      // which has fewer channels than the output
+  bool deep = false;        // kWide: a multiplier is shifted by more than 16
   size_t lanes = 0;         // channels of a block; 0: not this kernel
   size_t flat_lanes = 0;    // a whole number of positions of few channels; 0: none
   size_t pairs = 0;

@@ -35,6 +35,16 @@ HWY_INLINE V RoundingHighMul(D d, V a, V b) {
                      hn::BitCast(d, hn::ShiftRight<31>(even)));
 }
 
+// floor(a * b / 2^31).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V FlooringHighMul(D d, V a, V b) {
+  const hn::RebindToUnsigned<hn::RepartitionToWide<D>> du64;
+  const auto even = hn::BitCast(du64, hn::MulEven(a, b));
+  const auto odd = hn::BitCast(du64, hn::MulEven(hn::DupOdd(a), hn::DupOdd(b)));
+  return hn::OddEven(hn::BitCast(d, hn::ShiftLeft<1>(odd)),
+                     hn::BitCast(d, hn::ShiftRight<31>(even)));
+}
+
 // REQUIRES: multiplier >= 0, shifts in [0, 31].
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Requantize(D d, V x, V multiplier, V left_shift, V right_shift) {

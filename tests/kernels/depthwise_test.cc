@@ -118,15 +118,18 @@ TEST(DepthwiseF32, NotANumberStays) {
 template <typename In, typename Bias>
 class IntegerCase {
  public:
-  IntegerCase(const ConvGeometry& g, int32_t offset, bool extreme) : g_(g), offset_(offset) {
+  // `most`: the largest right shift.
+  IntegerCase(const ConvGeometry& g, int32_t offset, bool extreme, int most = 16)
+      : g_(g), offset_(offset) {
     constexpr int64_t kLow = std::numeric_limits<In>::min(), kHigh = std::numeric_limits<In>::max();
     input_ = RandomIntegers<In>(InputSize(g), extreme ? kLow : kLow / 2, kHigh, 5);
     weights_ = RandomIntegers<int16_t>(Taps(g), extreme ? 127 : -127, 127, 6);
     bias_ = RandomIntegers<Bias>(g.out_c, -60000, 60000, 7);
-    const auto shifts = RandomIntegers<int>(g.out_c, 1, 16, 8);
+    const auto shifts = RandomIntegers<int>(g.out_c, 1, most, 8);
     const auto high = RandomIntegers<int32_t>(g.out_c, 1 << 30, INT32_MAX, 9);
     for (int32_t c = 0; c < g.out_c; ++c) multipliers_.push_back({high[c], -shifts[c]});
     if (extreme) multipliers_[0] = {INT32_MAX, -1};
+    if (extreme && sizeof(In) == 2) bias_[1 % g.out_c] = 1 << 30;
     wide_bias_.assign(bias_.begin(), bias_.end());
   }
 
@@ -199,6 +202,7 @@ TEST(DepthwiseS16, WideIsTheReferences) {
     for (bool extreme : {false, true}) {
       IntegerCase<int16_t, int64_t>(g, 0, extreme).Run(DepthwiseStage::kWide, 0, -32768, 32767);
       IntegerCase<int16_t, int64_t>(g, 0, extreme).Run(DepthwiseStage::kWide, 0, 0, 20000);
+      IntegerCase<int16_t, int64_t>(g, 0, extreme, 31).Run(DepthwiseStage::kWide, 0, -32768, 32767);
     }
   }
 }
@@ -261,8 +265,13 @@ TEST(DepthwiseS16, LeavesWhatMightNotBeExact) {
     multipliers[3].shift = 1;
     EXPECT_FALSE(fits(DepthwiseStage::kWide));
     multipliers[3].shift = -17;
-    EXPECT_FALSE(fits(DepthwiseStage::kWide));
+    EXPECT_TRUE(fits(DepthwiseStage::kWide));
     EXPECT_TRUE(fits(DepthwiseStage::kFixedPoint));
+    multipliers[2].shift = 0;
+    EXPECT_FALSE(fits(DepthwiseStage::kWide));
+    multipliers[2].shift = -3;
+    bias[7] = int64_t{1} << 31;
+    EXPECT_FALSE(fits(DepthwiseStage::kWide));
     bias[7] = INT32_MAX;
     EXPECT_FALSE(fits(DepthwiseStage::kFixedPoint));
     bias[7] = 0;

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/isa.h"
+
 namespace litesmith::testing {
 
 // Calls body(name) once for each instruction set that is both in `compiled` (a mask of Highway's
@@ -13,6 +15,8 @@ namespace litesmith::testing {
 template <typename Body>
 void ForEachTarget(int64_t compiled, const Body& body) {
   int count = 0;
+  // Before the loop: what LITESMITH_ISA disables is none of these targets.
+  ASSERT_TRUE(LimitIsa().ok()) << LimitIsa();
 #if HWY_ARCH_ARM
   // What the compiler was told is compiled in, whatever Highway finds (kernels/simd.h).
   int64_t targets = compiled;
