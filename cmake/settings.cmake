@@ -17,6 +17,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
                       -Wno-array-bounds -Wno-dangling-pointer -Wno-psabi)
 endif()
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Sizes are uint64_t until they index memory; a program of 32 bits refuses more than 1.5 GB before that.
+  add_compile_options(-Wno-conversion)
+endif()
 # Libraries that nothing is taken from are not loaded.
 add_link_options(-Wl,--as-needed)
 if(LITESMITH_WERROR)
