@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "kernels/gradient/batch_norm_f32.h"
@@ -87,7 +88,11 @@ absl::Status BatchNormalizeGradient(const GradArgs& args) {
   if (settings.measures) return Unsupported("a measuring batch normalization has no gradient");
   const auto channels = static_cast<size_t>(args.inputs[0].shape.back());
   const size_t rows = static_cast<size_t>(args.inputs[0].elements()) / channels;
-  const auto *x = args.inputs[0].As<float>(), *y = args.outputs[0].As<float>();
+  const auto* x = args.inputs[0].As<float>();
+  // Without an activation there is nothing to look up in y, which may be gone.
+  const bool clamps = settings.range.low > -std::numeric_limits<float>::infinity() ||
+                      settings.range.high < std::numeric_limits<float>::infinity();
+  const float* y = clamps ? args.outputs[0].As<float>() : x;
   const auto *mean = args.outputs[1].As<float>(), *variance = args.outputs[2].As<float>();
   auto* sum = reinterpret_cast<float*>(GradScratch(args, 5 * channels * sizeof(float)));
   float *product = sum + channels, *a = product + channels, *b = a + channels, *c = b + channels;

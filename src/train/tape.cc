@@ -24,11 +24,6 @@ AlignedBytes Allocate(size_t bytes) {
   return AlignedBytes(static_cast<std::byte*>(std::aligned_alloc(kArenaAlignment, rounded)));
 }
 
-bool IsFloat(const Subgraph& subgraph, int32_t tensor) {
-  return tensor >= 0 &&
-         subgraph.tensors[static_cast<size_t>(tensor)].type == schema::TensorType_FLOAT32;
-}
-
 // Files made for one sample often spell the batch out in a RESHAPE: [1, 64]. There the first
 // dimension is left open.
 void FreeBatchInReshapes(Subgraph* subgraph) {
@@ -48,20 +43,6 @@ void FreeBatchInReshapes(Subgraph* subgraph) {
     open.data = Blob::Of(sizes);
     node.inputs[1] = subgraph->AddTensor(std::move(open));
   }
-}
-
-// The graph with its parameters as further inputs, so that the kernels read them at run time.
-std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Parameters& parameters,
-                                                 const std::vector<Shape>& input_shapes) {
-  auto copy = std::make_shared<Graph>(graph);
-  FreeBatch(input_shapes, copy.get());
-  for (const Parameter& p : parameters.items) {
-    Tensor& tensor = copy->main().tensors[static_cast<size_t>(p.tensor)];
-    tensor.data = {};
-    tensor.shape_signature.clear();
-    copy->main().inputs.push_back(p.tensor);
-  }
-  return copy;
 }
 
 }  // namespace
@@ -165,248 +146,6 @@ void WriteParameters(const Parameters& parameters, std::span<const float> values
   }
 }
 
-// Fills a Tape.
-class TapePlanner {
- public:
-  TapePlanner(Tape* tape, int32_t target)
-      : tape_(*tape), subgraph_(tape->program_->subgraph()), target_(target) {}
-
-  absl::Status Plan() {
-    const size_t count = subgraph_.tensors.size();
-    tape_.parameter_of_.assign(count, -1);
-    for (const Parameter& p : tape_.parameters_.items) {
-      tape_.parameter_of_[static_cast<size_t>(p.tensor)] = static_cast<int64_t>(p.offset);
-    }
-    FindForward();
-    LS_RETURN_IF_ERROR(FindBackward());
-    LS_RETURN_IF_ERROR(PlaceValues());
-    return PlaceGradients();
-  }
-
- private:
-  // Steps whose results the target needs.
-  void FindForward() {
-    needed_.assign(subgraph_.tensors.size(), false);
-    needed_[static_cast<size_t>(target_)] = true;
-    const std::vector<Step>& steps = tape_.program_->steps;
-    for (size_t s = steps.size(); s-- > 0;) {
-      const Node& node = subgraph_.nodes[steps[s].node];
-      const bool used = std::any_of(node.outputs.begin(), node.outputs.end(), [&](int32_t t) {
-        return t >= 0 && needed_[static_cast<size_t>(t)];
-      });
-      if (!used) continue;
-      for (int32_t t : node.inputs) {
-        if (t >= 0) needed_[static_cast<size_t>(t)] = true;
-      }
-      tape_.forward_.push_back(s);
-    }
-    std::reverse(tape_.forward_.begin(), tape_.forward_.end());
-  }
-
-  absl::Status FindBackward() {
-    moved_.assign(subgraph_.tensors.size(), false);  // changes with some parameter
-    for (size_t t = 0; t < moved_.size(); ++t) moved_[t] = tape_.parameter_of_[t] >= 0;
-    std::vector<size_t> on_way;
-    for (size_t s : tape_.forward_) {
-      const Node& node = subgraph_.nodes[tape_.program_->steps[s].node];
-      const bool moves = std::any_of(node.inputs.begin(), node.inputs.end(), [&](int32_t t) {
-        return IsFloat(subgraph_, t) && moved_[static_cast<size_t>(t)];
-      });
-      if (!moves) continue;
-      on_way.push_back(tape_.program_->steps[s].node);
-      for (int32_t t : node.outputs) {
-        if (IsFloat(subgraph_, t)) moved_[static_cast<size_t>(t)] = true;
-      }
-    }
-    if (!moved_[static_cast<size_t>(target_)]) {
-      return Invalid("nothing to train: no float weight or bias leads to the loss");
-    }
-    LS_RETURN_IF_ERROR(CheckGradients(on_way));
-    written_.assign(subgraph_.tensors.size(), false);
-    written_[static_cast<size_t>(target_)] = true;
-    for (size_t i = on_way.size(); i-- > 0;) AddBackward(on_way[i]);
-    return absl::OkStatus();
-  }
-
-  absl::Status CheckGradients(const std::vector<size_t>& on_way) const {
-    std::string missing;
-    size_t last = 0;
-    for (size_t n : on_way) {
-      const OpRecord* op = FindOp(subgraph_.nodes[n]);
-      if (op != nullptr && op->gradient != nullptr) continue;
-      missing += (missing.empty() ? "" : ", ") + NodeLabel(subgraph_, n);
-      last = n;
-    }
-    if (missing.empty()) return absl::OkStatus();
-    return Unsupported(
-        "no gradient for {}: the layers before it cannot be trained, freeze them: {}",
-        missing, TrainedBefore(last));
-  }
-
-  // The nodes with parameters that node n depends on.
-  std::string TrainedBefore(size_t n) const {
-    constexpr size_t kNamed = 5;
-    std::vector<bool> needed(subgraph_.tensors.size(), false);
-    std::vector<std::string> names;
-    for (size_t i = n + 1; i-- > 0;) {
-      const Node& node = subgraph_.nodes[i];
-      const bool on_way =
-          i == n || std::any_of(node.outputs.begin(), node.outputs.end(),
-                                [&](int32_t t) { return t >= 0 && needed[size_t(t)]; });
-      if (!on_way) continue;
-      bool trained = false;
-      for (int32_t t : node.inputs) {
-        if (t < 0) continue;
-        needed[static_cast<size_t>(t)] = true;
-        trained = trained || tape_.parameter_of_[static_cast<size_t>(t)] >= 0;
-      }
-      if (trained) names.push_back(NodeLabel(subgraph_, i));
-    }
-    std::reverse(names.begin(), names.end());
-    const size_t named = std::min(names.size(), kNamed);
-    const std::string rest =
-        names.size() > named ? fmt::format(" and {} more", names.size() - named) : "";
-    names.resize(named);
-    return fmt::format("{}{}", fmt::join(names, ", "), rest);
-  }
-
-  void AddBackward(size_t n) {
-    const Node& node = subgraph_.nodes[n];
-    // A node whose results do not reach the target through the operators that are differentiated.
-    const bool reached = std::any_of(node.outputs.begin(), node.outputs.end(), [&](int32_t t) {
-      return t >= 0 && written_[static_cast<size_t>(t)];
-    });
-    if (!reached) return;
-    Tape::BackwardStep step;
-    step.node = n;
-    step.gradient = FindOp(node)->gradient;
-    for (int32_t t : node.outputs) {
-      // Integer results (TOPK_V2's indices) have no gradient.
-      if (t >= 0 && IsFloat(subgraph_, t) && !written_[static_cast<size_t>(t)]) {
-        step.zero.push_back(t);
-        written_[static_cast<size_t>(t)] = true;
-      }
-    }
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const int32_t t = node.inputs[i];
-      const bool wants = IsFloat(subgraph_, t) && moved_[static_cast<size_t>(t)];
-      bool first = wants && !written_[static_cast<size_t>(t)];
-      if (first && std::count(node.inputs.begin(), node.inputs.end(), t) > 1) {
-        step.zero.push_back(t);
-        first = false;
-      }
-      if (wants) written_[static_cast<size_t>(t)] = true;
-      step.wants.push_back(wants);
-      step.first.push_back(first ? 1 : 0);
-    }
-    tape_.backward_.push_back(std::move(step));
-  }
-
-  absl::StatusOr<size_t> Bytes(size_t t) const {
-    return TensorBytes(subgraph_.tensors[t].type, tape_.program_->tensors[t].shape);
-  }
-
-  // Every value is kept until the backward pass has read it.
-  absl::Status PlaceValues() {
-    tape_.value_at_.assign(subgraph_.tensors.size(), -1);
-    auto place = [&](int32_t t) -> absl::Status {
-      if (t < 0) return absl::OkStatus();
-      const auto i = static_cast<size_t>(t);
-      if (tape_.parameter_of_[i] >= 0 || tape_.value_at_[i] >= 0 ||
-          tape_.program_->tensors[i].has_value) {
-        return absl::OkStatus();
-      }
-      LS_ASSIGN_OR_RETURN(const size_t bytes, Bytes(i));
-      if (subgraph_.tensors[i].is_variable) tape_.variables_.push_back(t);
-      tape_.value_at_[i] = static_cast<int64_t>(tape_.value_bytes_);
-      tape_.value_bytes_ += RoundUp(bytes, kArenaAlignment);
-      return absl::OkStatus();
-    };
-    for (int32_t t : subgraph_.inputs) LS_RETURN_IF_ERROR(place(t));
-    for (size_t s : tape_.forward_) {
-      const Node& node = subgraph_.nodes[tape_.program_->steps[s].node];
-      for (int32_t t : node.inputs) LS_RETURN_IF_ERROR(place(t));
-      for (int32_t t : node.outputs) LS_RETURN_IF_ERROR(place(t));
-    }
-    return absl::OkStatus();
-  }
-
-  // A gradient lives from the step that first writes it to the backward step of the tensor's
-  // producer.
-  absl::Status PlaceGradients() {
-    const size_t count = subgraph_.tensors.size();
-    std::vector<int> first(count, -1), last(count, -1);
-    auto touch = [&](int32_t t, int step) {
-      if (t < 0 || tape_.parameter_of_[static_cast<size_t>(t)] >= 0) return;
-      auto& f = first[static_cast<size_t>(t)];
-      if (f < 0) f = step;
-      last[static_cast<size_t>(t)] = std::max(last[static_cast<size_t>(t)], step);
-    };
-    touch(target_, 0);
-    for (size_t b = 0; b < tape_.backward_.size(); ++b) {
-      const Tape::BackwardStep& step = tape_.backward_[b];
-      const Node& node = subgraph_.nodes[step.node];
-      for (int32_t t : node.outputs) touch(t, static_cast<int>(b));
-      for (size_t i = 0; i < node.inputs.size(); ++i) {
-        if (step.wants[i]) touch(node.inputs[i], static_cast<int>(b));
-      }
-    }
-    std::vector<ArenaBlock> blocks;
-    std::vector<size_t> owner;
-    for (size_t t = 0; t < count; ++t) {
-      if (first[t] < 0 || !IsFloat(subgraph_, static_cast<int32_t>(t))) continue;
-      LS_ASSIGN_OR_RETURN(const size_t bytes, Bytes(t));
-      blocks.push_back({bytes, first[t], last[t], 0});
-      owner.push_back(t);
-    }
-    tape_.gradient_bytes_ = PlanArena(&blocks);
-    tape_.gradient_at_.assign(count, -1);
-    for (size_t i = 0; i < blocks.size(); ++i) {
-      tape_.gradient_at_[owner[i]] = static_cast<int64_t>(blocks[i].offset);
-    }
-    return absl::OkStatus();
-  }
-
-  Tape& tape_;
-  const Subgraph& subgraph_;
-  int32_t target_;
-  std::vector<bool> needed_, moved_, written_;
-};
-
-absl::StatusOr<std::shared_ptr<const Tape>> Tape::Create(const Graph& graph,
-                                                         const Parameters& parameters,
-                                                         int32_t target,
-                                                         const std::vector<Shape>& input_shapes,
-                                                         uint64_t memory_budget) {
-  ExecutorOptions options;
-  options.kernels = KernelMode::kBest;
-  options.num_threads = 1;
-  options.keep_all = true;
-  options.memory_budget = memory_budget;
-  options.input_shapes = input_shapes;
-  for (const Parameter& p : parameters.items) {
-    options.input_shapes.push_back(graph.main().tensors[static_cast<size_t>(p.tensor)].shape);
-  }
-  auto tape = std::make_shared<Tape>();
-  LS_ASSIGN_OR_RETURN(tape->program_,
-                      BuildProgram(WithParameterInputs(graph, parameters, input_shapes), options));
-  const Program& program = *tape->program_;
-  if (program.first_dynamic < program.steps.size()) {
-    return Unsupported("{} has a shape that depends on values: it cannot be trained",
-                       NodeLabel(program.subgraph(), program.steps[program.first_dynamic].node));
-  }
-  tape->parameters_ = parameters;
-  tape->model_inputs_ = graph.main().inputs.size();
-  tape->target_ = target;
-  LS_RETURN_IF_ERROR(TapePlanner(tape.get(), target).Plan());
-  if (tape->memory_bytes() > memory_budget) {
-    return Invalid(
-        "training needs {} MB per thread, more than the {} MB allowed: use a smaller batch",
-        tape->memory_bytes() >> 20, memory_budget >> 20);
-  }
-  return std::shared_ptr<const Tape>(std::move(tape));
-}
-
 // The memory, and the tables that kernels and gradients get.
 struct TapeMemory::Bound {
   struct Run {
@@ -421,7 +160,7 @@ struct TapeMemory::Bound {
     std::vector<std::pair<size_t, int64_t>> parameters;  // input, offset
     std::vector<std::byte> scratch;
   };
-  AlignedBytes values, gradients, scratch;
+  AlignedBytes memory, scratch;
   std::vector<Run> forward;
   std::vector<Back> backward;
 };
@@ -430,8 +169,7 @@ TapeMemory::TapeMemory(std::shared_ptr<const Tape> tape, const float* parameters
     : tape_(std::move(tape)), parameters_(parameters), bound_(std::make_unique<Bound>()) {
   const Subgraph& subgraph = tape_->subgraph();
   const Program& program = *tape_->program_;
-  bound_->values = Allocate(tape_->value_bytes_);
-  bound_->gradients = Allocate(tape_->gradient_bytes_);
+  bound_->memory = Allocate(tape_->bytes_);
   bound_->scratch = Allocate(program.scratch_bytes);
   for (size_t s : tape_->forward_) {
     const Node& node = subgraph.nodes[program.steps[s].node];
@@ -469,7 +207,7 @@ void* TapeMemory::Value(int32_t tensor) const {
   const auto t = static_cast<size_t>(tensor);
   if (tape_->parameter_of_[t] >= 0)
     return const_cast<float*>(parameters_) + tape_->parameter_of_[t];
-  if (tape_->value_at_[t] >= 0) return bound_->values.get() + tape_->value_at_[t];
+  if (tape_->value_at_[t] >= 0) return bound_->memory.get() + tape_->value_at_[t];
   static std::byte no_bytes[16] = {};
   const TensorState& state = tape_->program_->tensors[t];
   if (!state.has_value) return nullptr;
@@ -482,7 +220,7 @@ float* TapeMemory::GradientOf(int32_t tensor, float* gradients) const {
     return gradients == nullptr ? nullptr : gradients + tape_->parameter_of_[t];
   }
   if (tape_->gradient_at_[t] < 0) return nullptr;
-  return reinterpret_cast<float*>(bound_->gradients.get() + tape_->gradient_at_[t]);
+  return reinterpret_cast<float*>(bound_->memory.get() + tape_->gradient_at_[t]);
 }
 
 std::span<float> TapeMemory::input(size_t i) {

@@ -58,7 +58,7 @@ class Tape {
     return program_->tensors[static_cast<size_t>(tensor)].shape;
   }
   int32_t target() const { return target_; }
-  size_t memory_bytes() const { return value_bytes_ + gradient_bytes_ + program_->scratch_bytes; }
+  size_t memory_bytes() const { return bytes_ + program_->scratch_bytes; }
   const Subgraph& subgraph() const { return program_->subgraph(); }
 
  private:
@@ -83,7 +83,7 @@ class Tape {
   std::vector<int64_t> parameter_of_;  // per tensor: offset among the parameters, or -1
   std::vector<int64_t> value_at_;      // per tensor: byte offset, or -1
   std::vector<int64_t> gradient_at_;   // per tensor: byte offset, or -1
-  size_t value_bytes_ = 0, gradient_bytes_ = 0;
+  size_t bytes_ = 0;                   // of all values and gradients
 };
 
 // Values that a forward pass takes from elsewhere instead of computing them: the results of the
@@ -125,7 +125,8 @@ class TapeMemory {
   const Tape& tape() const { return *tape_; }
   std::span<float> input(size_t i);
   std::span<const float> target() const;
-  // Of a float tensor on the way to the target, after Forward.
+  // After Forward, of the target, an input of the model or a node's second or later result: other
+  // values may have given their place to a gradient or to another value.
   std::span<const float> value(int32_t tensor) const;
   // To be filled between Forward and Backward.
   std::span<float> target_gradient();
