@@ -7,6 +7,7 @@
 #include "kernels/gradient/conv_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/gradient/winograd_f32.h"
+#include "kernels/gray_conv_f32.h"
 #include "kernels/quantize_rows.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
@@ -174,7 +175,20 @@ Kernel WinogradKernel(std::shared_ptr<const State> s, const float* weights) {
   return kernel;
 }
 
-// The same for weights that are known at run time only.
+// One channel to eight.
+Kernel GrayKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.scratch_bytes = GrayConvF32ScratchBytes(s->g);
+  kernel.run = [s](const RunArgs& args) {
+    const ConvF32Output out{args.out<float>(0), args.in<float>(2), s->range.low, s->range.high,
+                            false};
+    GrayConvF32(s->g, args.in<float>(0), args.in<float>(1), out, args.scratch);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+// WinogradKernel for weights that are known at run time only.
 Kernel WinogradKernelAnew(std::shared_ptr<const State> s) {
   const size_t own = (WinogradF32ScratchBytes(s->g) + 63) / 64 * 64;
   const size_t packed_bytes = WinogradF32PackedFloats(s->g) * sizeof(float);
@@ -422,6 +436,7 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
       if (args.in(1).data != nullptr && WinogradF32Fits(state->g)) {
         return WinogradKernel(state, args.in(1).As<float>());
       }
+      if (args.in(1).data == nullptr && GrayConvF32Fits(state->g)) return GrayKernel(state);
       if (args.in(1).data == nullptr && WinogradF32FitsAnew(state->g)) {
         return WinogradKernelAnew(state);
       }
@@ -487,6 +502,26 @@ absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
   return kernel;
 }
 
+// Filters and bias of a layer that nothing before it is trained for, without a pass for the
+// activation.
+absl::Status GrayGradient(const GradArgs& args, const ConvGeometry& g) {
+  LS_ASSIGN_OR_RETURN(const FloatRange range, ActivationRange(FusedActivation(args.node)));
+  gradient::GrayConvGradient what{};
+  what.x = args.inputs[0].As<float>();
+  what.y = args.outputs[0].As<float>();
+  what.dy = args.out_grads[0];
+  what.low = range.low;
+  what.high = range.high;
+  what.accumulate_dw = !args.first[1];
+  what.dw = args.in_grads[1];
+  if (args.in_grads.size() > 2) {
+    what.accumulate_db = !args.first[2];
+    what.db = args.in_grads[2];
+  }
+  gradient::GrayConv(g, what, GradScratch(args, GrayConvF32ScratchBytes(g)));
+  return absl::OkStatus();
+}
+
 absl::Status ConvGradient(const GradArgs& args) {
   LS_ASSIGN_OR_RETURN(const ConvGeometry g,
                       Geometry(args.node, args.inputs[0].shape, args.inputs[1].shape));
@@ -494,6 +529,9 @@ absl::Status ConvGradient(const GradArgs& args) {
   if (!depthwise && !ConvF32Fits(g))
     return Unsupported("a dilation of {} has no gradient", g.dilation_h);
   float *dx = args.in_grads[0], *dw = args.in_grads[1];
+  if (!depthwise && dx == nullptr && dw != nullptr && GrayConvF32Fits(g)) {
+    return GrayGradient(args, g);
+  }
   const size_t rows = size_t(g.batches) * g.out_h * g.out_w;
   const size_t masked_bytes = (rows * g.out_c * sizeof(float) + 63) / 64 * 64;
   size_t work_bytes = 0;

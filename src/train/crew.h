@@ -1,6 +1,7 @@
 #ifndef LITESMITH_TRAIN_CREW_H_
 #define LITESMITH_TRAIN_CREW_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,9 @@ namespace litesmith {
 // Threads that help the caller with a loop if they come in time. A training runs thousands of short
 // loops; where other programs keep the cores busy, waiting in each for a thread that the system has
 // not woken yet would cost more than the loop. Here the caller does what nobody has begun, and
-// waits only for items that a helper is at. Helpers sleep in between.
+// waits only for items that a helper is at. Waking a thread takes longer than what is done between
+// two loops: helpers look out for the next one for a moment, yielding to whoever wants the core,
+// before they sleep.
 class Crew {
  public:
   // The caller and num_threads - 1 helpers, fewer where the system gives no threads.
@@ -35,9 +38,10 @@ class Crew {
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  std::shared_ptr<Loop> loop_;  // null: none is open
-  uint64_t number_ = 0;         // of loops begun
-  bool stop_ = false;
+  std::shared_ptr<Loop> loop_;       // null: none is open
+  std::atomic<uint64_t> number_{0};  // of loops begun
+  std::atomic<bool> stop_{false};
+  int asleep_ = 0;
   std::vector<std::thread> helpers_;
 };
 
