@@ -93,6 +93,43 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
   }
 }
 
+// The output rows of `count` images.
+void RunPixels(const ConvGeometry& g, const PixelWeights& w, const PixelStage& stage,
+               const int32_t* init, const IntLeft& a, size_t count, size_t element, std::byte* out,
+               ThreadPool* threads) {
+  const size_t out_row = size_t(g.out_w) * w.columns * element, height = size_t(g.out_h);
+  ptrdiff_t offsets[kMaxPixelShuffles];
+  for (size_t i = 0; i < w.shuffles.size(); ++i) {
+    offsets[i] = a.taps[w.shuffles[i].row] + static_cast<ptrdiff_t>(w.shuffles[i].offset);
+  }
+  const auto body = [&](size_t begin, size_t end) {
+    PixelBand band;
+    band.shuffles = w.shuffles.data();
+    band.offsets = offsets;
+    band.counts = w.counts.data();
+    band.groups = w.groups;
+    band.columns = w.columns;
+    band.weights = w.weights.data();
+    band.stage = &stage;
+    band.init = init;
+    band.row_stride = a.row_stride;
+    band.step = a.step;
+    band.pixels = size_t(g.out_w);
+    for (; begin < end; begin += band.rows) {
+      const size_t image = begin / height, y = begin % height;
+      band.rows = std::min(end - begin, height - y);
+      band.image = static_cast<const std::byte*>(a.data) +
+                   static_cast<ptrdiff_t>(image) * a.image_stride +
+                   static_cast<ptrdiff_t>(y) * a.row_stride;
+      band.out = out + begin * out_row;
+      element == 1 ? RunPixelsS8(band) : RunPixelsS16(band);
+    }
+  };
+  const size_t work = size_t(g.out_w) * w.columns * w.groups;
+  const size_t grain = std::max<size_t>(1, (size_t{1} << 16) / std::max<size_t>(1, work));
+  ParallelFor(threads, count * height, grain, std::cref(body));
+}
+
 }  // namespace
 
 template <typename W>
@@ -100,12 +137,18 @@ IntConv IntConv::Prepare(const ConvGeometry& g, const IntKernel& kernel, bool by
                          const W* weights, int32_t offset) {
   IntConv conv;
   const size_t groups = g.in_c / g.filter_c, filters = g.out_c / groups;
+  const W* first = weights;
   for (size_t i = 0; i < groups; ++i) {
     conv.groups.push_back(
         IntWeights::Pack(kernel, bytes, weights, filters, TapCount(g), Run(g), offset));
     weights += filters * TapCount(g) * Run(g);
   }
-  conv.scratch_bytes = TapBytes(g) + Layout(g, element, bytes ? 1 : 2).bytes(g);
+  const Layout layout(g, element, bytes ? 1 : 2);
+  conv.scratch_bytes = TapBytes(g) + layout.bytes(g);
+  if (groups == 1 && WholeRows(g) && layout.copied && kernel.isa == DotIsa::kAvx512Vnni) {
+    conv.pixels = PackPixels(g, bytes, first, offset);
+    if (conv.pixels.fits()) conv.scratch_bytes += kPixelSlack;
+  }
   return conv;
 }
 template IntConv IntConv::Prepare(const ConvGeometry&, const IntKernel&, bool, size_t,
@@ -137,9 +180,15 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
   a.row_stride = static_cast<ptrdiff_t>(g.stride_h) * row;
   a.image_stride = static_cast<ptrdiff_t>(layout.images.height) * row;
   a.taps = taps;
+  PixelStage pixel_stage;
+  const bool pixels = conv.pixels.fits() && init != nullptr && !wide_sums &&
+                      stage.stride == conv.pixels.columns &&
+                      FindPixelStage(conv.pixels, bytes, stage, &pixel_stage);
   // Positions that lie one after the other are one long row.
-  if (a.row_stride == static_cast<ptrdiff_t>(a.width) * a.step &&
-      a.image_stride == static_cast<ptrdiff_t>(a.height) * a.row_stride) {
+  if (pixels) {
+    // Each row for itself.
+  } else if (a.row_stride == static_cast<ptrdiff_t>(a.width) * a.step &&
+             a.image_stride == static_cast<ptrdiff_t>(a.height) * a.row_stride) {
     a.width *= a.height * static_cast<size_t>(g.batches);
     a.height = 1;
   }
@@ -167,6 +216,14 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
       const size_t rows = count * layout.images.height;
       std::memset(padded + rows * static_cast<size_t>(row), 0, 4);
       ParallelFor(threads, rows, 64, std::cref(body));
+    }
+    if (pixels) {
+      a.data = from;
+      RunPixels(
+          g, conv.pixels, pixel_stage, init, a, count, layout.element,
+          static_cast<std::byte*>(stage.out) + first * positions * stage.stride * layout.element,
+          threads);
+      continue;
     }
     for (size_t i = 0; i < conv.groups.size(); ++i) {
       a.data = from + i * g.filter_c * layout.element;

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/threads.h"
+#include "kernels/conv_pixels.h"
 #include "kernels/gemm_int.h"
 #include "kernels/quantize_rows.h"
 #include "kernels/reference/conv.h"
@@ -17,6 +18,7 @@ namespace litesmith {
 
 struct IntConv {
   std::vector<IntWeights> groups;
+  PixelWeights pixels;       // instead, where they fit and the stage allows it
   size_t scratch_bytes = 0;  // aligned to 64
 
   // REQUIRES: ConvF32Fits(g) (kernels/conv_f32.h). `element` is the largest size of the inputs'

@@ -74,7 +74,7 @@ const Choice& Chosen() {
 }
 
 struct Dots {
-  bool avx_vnni = false, avx512_vnni = false, neon_dot = false;
+  bool avx_vnni = false, avx512_vnni = false, avx512_bytes = false, neon_dot = false;
 };
 
 Dots FindDots() {
@@ -85,6 +85,7 @@ Dots FindDots() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
     dots.avx512_vnni = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        (c & (1u << 11)) != 0;
+    dots.avx512_bytes = dots.avx512_vnni && (c & (1u << 1)) != 0;
     const unsigned subleaves = a;
     if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) {
       dots.avx_vnni = __builtin_cpu_supports("avx2") && (a & (1u << 4)) != 0;
@@ -109,6 +110,8 @@ bool HasDotIsa(DotIsa isa) {
       return dots.avx_vnni && Chosen().level.avx_vnni;
     case DotIsa::kAvx512Vnni:
       return dots.avx512_vnni && Chosen().level.avx512_vnni;
+    case DotIsa::kAvx512Bytes:
+      return dots.avx512_bytes && Chosen().level.avx512_vnni;
     case DotIsa::kNeon:
 #if defined(__ARM_NEON)
       return true;

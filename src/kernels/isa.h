@@ -12,8 +12,8 @@
 namespace litesmith {
 
 // Dot-product instructions beyond Highway's targets. NEON is one of them: Highway has its vectors,
-// but not its products of bytes.
-enum class DotIsa : uint8_t { kNone, kAvxVnni, kAvx512Vnni, kNeon, kNeonDot };
+// but not its products of bytes. kAvx512Bytes: kAvx512Vnni and permutations of bytes (VBMI).
+enum class DotIsa : uint8_t { kNone, kAvxVnni, kAvx512Vnni, kAvx512Bytes, kNeon, kNeonDot };
 
 // True where the CPU (and its system) has it and LITESMITH_ISA allows it.
 bool HasDotIsa(DotIsa isa);
