@@ -9,6 +9,8 @@
 namespace litesmith {
 namespace {
 
+constexpr size_t kBlobAlignment = 16;
+
 std::string SignatureName(const Graph& graph, bool input, int32_t tensor) {
   for (const Signature& signature : graph.signatures) {
     if (signature.subgraph != 0) continue;
@@ -53,13 +55,24 @@ absl::StatusOr<size_t> TensorBytes(TensorType type, const Shape& shape) {
 }
 
 Blob Blob::Copy(std::span<const std::byte> bytes) {
-  return Own(std::vector<std::byte>(bytes.begin(), bytes.end()));
+  std::vector<std::byte> copy;
+  copy.reserve(bytes.size() + kBlobAlignment - 1);
+  copy.assign(bytes.begin(), bytes.end());
+  return Own(std::move(copy));
 }
 
 Blob Blob::Own(std::vector<std::byte> bytes) {
+  const size_t size = bytes.size();
+  size_t skip = 0;
+  // On 64-bit systems memory starts at multiples of 16 anyhow, on 32-bit ones of 8.
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % kBlobAlignment != 0) {
+    bytes.resize(size + kBlobAlignment - 1);
+    skip = -reinterpret_cast<uintptr_t>(bytes.data()) % kBlobAlignment;
+    std::memmove(bytes.data() + skip, bytes.data(), size);
+  }
   auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   Blob blob;
-  blob.bytes = std::span(*owner);
+  blob.bytes = std::span(*owner).subspan(skip, size);
   blob.owner = std::move(owner);
   return blob;
 }
