@@ -271,6 +271,34 @@ void RunBlock(const GemmLeft& a, const GemmRight& b, const GemmResult& c, size_t
   }
 }
 
+// to[row * kGemmPanel + i] = b[i * stride + row] for i < columns: squares of 4 x 4, then the rest.
+void TransposePanel(const float* b, size_t k, size_t columns, size_t stride, float* to) {
+  size_t whole_rows = 0, whole_columns = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::FixedTag<float, 4> d;
+  whole_rows = k / 4 * 4;
+  whole_columns = columns / 4 * 4;
+  for (size_t i = 0; i < whole_columns; i += 4) {
+    const float *p0 = b + i * stride, *p1 = p0 + stride, *p2 = p1 + stride, *p3 = p2 + stride;
+    for (size_t row = 0; row < whole_rows; row += 4) {
+      const auto r0 = hn::LoadU(d, p0 + row), r1 = hn::LoadU(d, p1 + row);
+      const auto r2 = hn::LoadU(d, p2 + row), r3 = hn::LoadU(d, p3 + row);
+      const auto low01 = hn::InterleaveLower(d, r0, r1), low23 = hn::InterleaveLower(d, r2, r3);
+      const auto high01 = hn::InterleaveUpper(d, r0, r1), high23 = hn::InterleaveUpper(d, r2, r3);
+      float* at = to + row * kGemmPanel + i;
+      hn::StoreU(hn::ConcatLowerLower(d, low23, low01), d, at);
+      hn::StoreU(hn::ConcatUpperUpper(d, low23, low01), d, at + kGemmPanel);
+      hn::StoreU(hn::ConcatLowerLower(d, high23, high01), d, at + 2 * kGemmPanel);
+      hn::StoreU(hn::ConcatUpperUpper(d, high23, high01), d, at + 3 * kGemmPanel);
+    }
+  }
+#endif
+  for (size_t row = 0; row < k; ++row) {
+    const size_t first = row < whole_rows ? whole_columns : 0;
+    for (size_t i = first; i < columns; ++i) to[row * kGemmPanel + i] = b[i * stride + row];
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace litesmith
 HWY_AFTER_NAMESPACE();
@@ -280,6 +308,7 @@ namespace litesmith {
 namespace {
 
 HWY_EXPORT(RunBlock);
+HWY_EXPORT(TransposePanel);
 
 // Blocks of C are the units of parallel work; multiples of every tile's rows and of the panel.
 constexpr size_t kBlockRows = 120;
@@ -301,13 +330,10 @@ void PackRowMajor(const float* b, size_t k, size_t n, size_t stride, float* pack
 }
 
 void PackTransposed(const float* b, size_t k, size_t n, size_t stride, float* packed) {
-  for (size_t begin = 0; begin < n; begin += kGemmPanel) {
+  for (size_t begin = 0; begin < n; begin += kGemmPanel, packed += kGemmPanel * k) {
     const size_t columns = std::min(kGemmPanel, n - begin);
     if (columns < kGemmPanel) std::fill(packed, packed + kGemmPanel * k, 0.0f);
-    for (size_t row = 0; row < k; ++row) {
-      for (size_t i = 0; i < columns; ++i) packed[i] = b[(begin + i) * stride + row];
-      packed += kGemmPanel;
-    }
+    HWY_DYNAMIC_DISPATCH(TransposePanel)(b + begin * stride, k, columns, stride, packed);
   }
 }
 

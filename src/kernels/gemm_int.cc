@@ -416,12 +416,52 @@ namespace {
 template <typename T, typename W>
 void PackRun(const W* weights, size_t run, int32_t offset, std::byte* to) {
   constexpr size_t kGroup = 4 / sizeof(T);
-  for (size_t r = 0; r < run; r += kGroup, to += 4 * kIntPanel) {
+  size_t r = 0;
+  if constexpr (sizeof(T) == 1) {
+    // Bytes as they are.
+    for (; offset == 0 && r + kGroup <= run; r += kGroup, to += 4 * kIntPanel) {
+      std::memcpy(to, weights + r, 4);
+    }
+  }
+  for (; r < run; r += kGroup, to += 4 * kIntPanel) {
     T group[kGroup] = {};
     const size_t count = std::min(kGroup, run - r);
     for (size_t i = 0; i < count; ++i) group[i] = static_cast<T>(weights[r + i] + offset);
     std::memcpy(to, group, 4);
   }
+}
+
+// Of one column's weights plus offset.
+struct Totals {
+  uint32_t sum = 0;
+  int64_t absolute = 0;
+  int32_t lowest = 0;
+};
+// In blocks that the compiler turns into vectors.
+template <typename W>
+Totals TotalsOf(const W* weights, size_t count, int32_t offset) {
+  constexpr size_t kBlock = 16;
+  Totals out;
+  size_t k = 0;
+  for (; k + kBlock <= count; k += kBlock) {
+    int32_t values[kBlock];
+    for (size_t i = 0; i < kBlock; ++i) values[i] = weights[k + i] + offset;
+    int32_t sum = 0, absolute = 0;
+    for (size_t i = 0; i < kBlock; ++i) {
+      sum += values[i];
+      absolute += values[i] < 0 ? -values[i] : values[i];
+    }
+    for (size_t i = 0; i < kBlock; ++i) out.lowest = std::min(out.lowest, values[i]);
+    out.sum += static_cast<uint32_t>(sum);
+    out.absolute += absolute;
+  }
+  for (; k < count; ++k) {
+    const int32_t w = weights[k] + offset;
+    out.sum += static_cast<uint32_t>(w);
+    out.absolute += std::abs(w);
+    out.lowest = std::min(out.lowest, w);
+  }
+  return out;
 }
 
 }  // namespace
@@ -443,25 +483,17 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
   const size_t depth = taps * run;
   for (size_t n = 0; n < columns; ++n) {
     std::byte* to = p.panels.data() + n / kIntPanel * p.panel_bytes() + n % kIntPanel * 4;
-    uint32_t sum = 0;
-    int64_t absolute = 0;
-    int32_t lowest = 0;
-    for (size_t k = 0; k < depth; ++k) {
-      const int32_t w = weights[n * depth + k] + offset;
-      sum += static_cast<uint32_t>(w);
-      absolute += std::abs(w);
-      lowest = std::min(lowest, w);
-    }
+    const Totals totals = TotalsOf(weights + n * depth, depth, offset);
     for (size_t tap = 0; tap < taps; ++tap) {
       const W* from = weights + n * depth + tap * run;
       std::byte* groups = to + tap * p.groups * 4 * kIntPanel;
       bytes ? PackRun<uint8_t>(from, run, offset, groups)
             : PackRun<int16_t>(from, run, offset, groups);
     }
-    p.sums[n] = static_cast<int32_t>(sum);
-    p.absolute.push_back(absolute);
-    p.no_lowest = p.no_lowest && lowest > -128;
-    p.largest = std::max(p.largest, absolute);
+    p.sums[n] = static_cast<int32_t>(totals.sum);
+    p.absolute.push_back(totals.absolute);
+    p.no_lowest = p.no_lowest && totals.lowest > -128;
+    p.largest = std::max(p.largest, totals.absolute);
   }
   return p;
 }

@@ -38,6 +38,11 @@ struct GrayLayout {
   }
 };
 
+// Blocks of 3x3 taps.
+inline size_t GrayBlocks(const ConvGeometry& g) {
+  return (static_cast<size_t>(g.filter_h) + 2) / 3 * ((static_cast<size_t>(g.filter_w) + 2) / 3);
+}
+
 inline void CopyPicture(const ConvGeometry& g, const GrayLayout& layout, const float* from,
                         float* to) {
   const int64_t first = std::max<int64_t>(0, -int64_t{g.pad_w});
@@ -80,13 +85,18 @@ constexpr size_t kResults = kLanes / kPositions;
 bool HasGrayConv() { return true; }
 
 // For result j: every input that it needs, as often as there are filters.
-HWY_INLINE Indices IndicesOf(size_t j) {
-  HWY_ALIGN int32_t lanes[kLanes];
-  for (size_t i = 0; i < kLanes; ++i) {
-    lanes[i] = static_cast<int32_t>(j * kPositions + i / kFilters);
+struct IndexTable {
+  alignas(64) int32_t lanes[kResults][kLanes];
+  constexpr IndexTable() : lanes() {
+    for (size_t j = 0; j < kResults; ++j) {
+      for (size_t i = 0; i < kLanes; ++i) {
+        lanes[j][i] = static_cast<int32_t>(j * kPositions + i / kFilters);
+      }
+    }
   }
-  return hn::SetTableIndices(D(), lanes);
-}
+};
+constexpr IndexTable kIndices;
+HWY_INLINE Indices IndicesOf(size_t j) { return hn::SetTableIndices(D(), kIndices.lanes[j]); }
 
 // One row of an image. `weights`: [tap][kLanes], repeated for each position of a vector.
 void GrayRow(const float* row, const size_t* offsets, size_t taps, const float* weights,
@@ -121,54 +131,63 @@ void GrayRow(const float* row, const size_t* offsets, size_t taps, const float* 
   }
 }
 
-// Adds one row's products for kGroup taps to sums[kGroup][kLanes], and dy to total[kLanes].
-constexpr size_t kGroup = 9;
-void GrayRowGradient(const float* row, const size_t* offsets, const float* y, const float* dy,
-                     float low, float high, size_t width, float* sums, float* total) {
+// Adds a picture's products for nine taps, at rows[i] + columns[k] of each position, to
+// sums[9][kLanes], and dy to total[kLanes].
+void GrayPicture(const float* picture, const size_t (&rows)[3], const size_t (&columns)[3],
+                 size_t stride, const gradient::GrayConvGradient& what, size_t at, size_t height,
+                 size_t width, float* sums, float* total) {
   const D d;
-  const V lowest = hn::Set(d, low), highest = hn::Set(d, high);
-  const bool open = low == -std::numeric_limits<float>::infinity() &&
-                    high == std::numeric_limits<float>::infinity();
-  V sum[kGroup];
+  const V lowest = hn::Set(d, what.low), highest = hn::Set(d, what.high);
+  const bool open = what.low == -std::numeric_limits<float>::infinity() &&
+                    what.high == std::numeric_limits<float>::infinity();
+  const size_t left = columns[0], middle = columns[1], right = columns[2];
+  V sum[9], all = hn::Load(d, total);
 #pragma GCC unroll 16
-  for (size_t t = 0; t < kGroup; ++t) sum[t] = hn::Load(d, sums + t * kLanes);
-  V all = hn::Load(d, total);
-  Indices indices[kResults];
-#pragma GCC unroll 16
-  for (size_t j = 0; j < kResults; ++j) indices[j] = IndicesOf(j);
-  for (size_t x = 0; x < width; x += kLanes) {
-    const size_t count = (width - x) * kFilters;
-    for (size_t j = 0; j < kResults && j * kLanes < count; ++j) {
-      const size_t at = x * kFilters + j * kLanes;
-      const auto there = hn::FirstN(d, std::min(kLanes, count - j * kLanes));
-      V g = hn::MaskedLoad(there, d, dy + at);
-      if (!open) {
-        const V v = hn::MaskedLoad(there, d, y + at);
-        g = hn::IfThenElseZero(hn::And(hn::Gt(v, lowest), hn::Lt(v, highest)), g);
-      }
-      all = hn::Add(all, g);
-      const Indices index = indices[j];
-#pragma GCC unroll 16
-      for (size_t t = 0; t < kGroup; ++t) {
-        const V input = hn::LoadU(d, row + offsets[t] + x);
-        sum[t] = hn::MulAdd(hn::TableLookupLanes(input, index), g, sum[t]);
+  for (size_t t = 0; t < 9; ++t) sum[t] = hn::Load(d, sums + t * kLanes);
+  for (size_t row = 0; row < height; ++row, picture += stride, at += width * kFilters) {
+    const float *y = what.y + at, *dy = what.dy + at;
+    for (size_t x = 0; x < width; x += kLanes) {
+      const float *top = picture + rows[0] + x, *center = picture + rows[1] + x;
+      const float* bottom = picture + rows[2] + x;
+      const size_t end = std::min((width - x) * kFilters, kResults * kLanes);
+      for (size_t i = 0; i < end; i += kLanes, y += kLanes, dy += kLanes) {
+        const bool whole = i + kLanes <= end;
+        const auto there = hn::FirstN(d, std::min(kLanes, end - i));
+        V g = whole ? hn::LoadU(d, dy) : hn::MaskedLoad(there, d, dy);
+        if (!open) {
+          const V v = whole ? hn::LoadU(d, y) : hn::MaskedLoad(there, d, y);
+          g = hn::IfThenElseZero(hn::And(hn::Gt(v, lowest), hn::Lt(v, highest)), g);
+        }
+        all = hn::Add(all, g);
+        const Indices index = IndicesOf(i / kLanes);
+        const auto add = [&](size_t t, const float* input) HWY_ATTR {
+          sum[t] = hn::MulAdd(hn::TableLookupLanes(hn::LoadU(d, input), index), g, sum[t]);
+        };
+        add(0, top + left);
+        add(1, top + middle);
+        add(2, top + right);
+        add(3, center + left);
+        add(4, center + middle);
+        add(5, center + right);
+        add(6, bottom + left);
+        add(7, bottom + middle);
+        add(8, bottom + right);
       }
     }
   }
 #pragma GCC unroll 16
-  for (size_t t = 0; t < kGroup; ++t) hn::Store(sum[t], d, sums + t * kLanes);
+  for (size_t t = 0; t < 9; ++t) hn::Store(sum[t], d, sums + t * kLanes);
   hn::Store(all, d, total);
 }
 
 #else
 
 constexpr size_t kLanes = kMostLanes;
-constexpr size_t kGroup = 1;
 bool HasGrayConv() { return false; }
 void GrayRow(const float*, const size_t*, size_t, const float*, const float*, float, float, size_t,
              float*) {}
-void GrayRowGradient(const float*, const size_t*, const float*, const float*, float, float, size_t,
-                     float*, float*) {}
+void GrayPicture(const float*, const size_t (&)[3], const size_t (&)[3], size_t,
+                 const gradient::GrayConvGradient&, size_t, size_t, size_t, float*, float*) {}
 
 #endif
 
@@ -199,24 +218,28 @@ void GrayForward(const ConvGeometry& g, const float* input, const float* weights
 
 void GrayBackward(const ConvGeometry& g, const gradient::GrayConvGradient& what, float* scratch) {
   const GrayLayout layout(g);
-  const size_t taps = TapCount(g), groups = (taps + kGroup - 1) / kGroup;
+  const size_t taps = TapCount(g), blocks = GrayBlocks(g);
+  const auto filter_h = static_cast<size_t>(g.filter_h);
+  const auto filter_w = static_cast<size_t>(g.filter_w);
   float* total = scratch;
   float* unused = total + kMostLanes;
-  float* sums = unused + kMostLanes;
-  auto* offsets = reinterpret_cast<size_t*>(sums + groups * kGroup * kMostLanes);
-  auto* picture = reinterpret_cast<float*>(offsets + groups * kGroup);
-  std::fill(total, reinterpret_cast<float*>(offsets), 0.0f);
-  // The last group has its last tap several times.
-  for (size_t t = 0; t < groups * kGroup; ++t) offsets[t] = layout.Offset(g, std::min(t, taps - 1));
+  float* sums = unused + kMostLanes;  // [block][9][kLanes]
+  float* picture = sums + blocks * 9 * kMostLanes;
+  std::fill(total, picture, 0.0f);
   const auto width = static_cast<size_t>(g.out_w), height = static_cast<size_t>(g.out_h);
-  size_t at = 0;
   for (size_t b = 0; b < static_cast<size_t>(g.batches); ++b) {
     CopyPicture(g, layout, what.x + b * g.in_h * g.in_w, picture);
-    for (size_t y = 0; y < height; ++y, at += width * kFilters) {
-      for (size_t i = 0; i < groups; ++i) {
-        GrayRowGradient(picture + y * layout.stride, offsets + i * kGroup, what.y + at,
-                        what.dy + at, what.low, what.high, width, sums + i * kGroup * kLanes,
-                        i == 0 ? total : unused);
+    float* to = sums;
+    for (size_t fy = 0; fy < filter_h; fy += 3) {
+      for (size_t fx = 0; fx < filter_w; fx += 3, to += 9 * kLanes) {
+        // Blocks at the end have their last row or column several times.
+        size_t rows[3], columns[3];
+        for (size_t i = 0; i < 3; ++i) {
+          rows[i] = std::min(fy + i, filter_h - 1) * g.dilation_h * layout.stride;
+          columns[i] = std::min(fx + i, filter_w - 1) * g.dilation_w;
+        }
+        GrayPicture(picture, rows, columns, layout.stride, what, b * height * width * kFilters,
+                    height, width, to, to == sums ? total : unused);
       }
     }
   }
@@ -228,7 +251,9 @@ void GrayBackward(const ConvGeometry& g, const gradient::GrayConvGradient& what,
   for (size_t o = 0; o < kFilters; ++o) {
     for (size_t t = 0; t < taps; ++t) {
       float& to = what.dw[o * taps + t];
-      const float sum = folded(sums + t * kLanes, o);
+      const size_t fy = t / filter_w, fx = t % filter_w;
+      const size_t block = fy / 3 * ((filter_w + 2) / 3) + fx / 3;
+      const float sum = folded(sums + (block * 9 + fy % 3 * 3 + fx % 3) * kLanes, o);
       to = what.accumulate_dw ? to + sum : sum;
     }
     if (what.db == nullptr) continue;
@@ -263,9 +288,9 @@ bool GrayConvF32Fits(const ConvGeometry& g) {
 
 size_t GrayConvF32ScratchBytes(const ConvGeometry& g) {
   const GrayLayout layout(g);
-  constexpr size_t kMostGroup = 9;
-  const size_t taps = (TapCount(g) + kMostGroup - 1) / kMostGroup * kMostGroup;
-  return (2 * kMostLanes + taps * kMostLanes + layout.rows * layout.stride) * sizeof(float) +
+  const size_t taps = TapCount(g);
+  return (2 * kMostLanes + GrayBlocks(g) * 9 * kMostLanes + layout.rows * layout.stride) *
+             sizeof(float) +
          taps * sizeof(size_t);
 }
 

@@ -182,15 +182,22 @@ struct GradientStep {
   HWY_ATTR HWY_INLINE void operator()(Tag d, size_t c) const {
     const auto most = hn::LoadU(d, y + c);
     auto left = hn::LoadU(d, dy + c);  // becomes 0 once it is given to a position
+    const auto give = [&](size_t at) HWY_ATTR {
+      const auto hit = hn::Eq(hn::LoadU(d, x + at), most);
+      auto given = hn::IfThenElseZero(hit, left);
+      left = hn::IfThenZeroElse(hit, left);
+      if constexpr (kAdd) given = hn::Add(given, hn::LoadU(d, dx + at));
+      hn::StoreU(given, d, dx + at);
+    };
+    if (w.rows == 2 && w.columns == 2) {  // the usual window, without loops
+      give(c);
+      give(w.column_stride + c);
+      give(w.row_stride + c);
+      give(w.row_stride + w.column_stride + c);
+      return;
+    }
     for (size_t r = 0; r < w.rows; ++r) {
-      for (size_t s = 0; s < w.columns; ++s) {
-        const size_t at = r * w.row_stride + s * w.column_stride + c;
-        const auto hit = hn::Eq(hn::LoadU(d, x + at), most);
-        auto given = hn::IfThenElseZero(hit, left);
-        left = hn::IfThenZeroElse(hit, left);
-        if constexpr (kAdd) given = hn::Add(given, hn::LoadU(d, dx + at));
-        hn::StoreU(given, d, dx + at);
-      }
+      for (size_t s = 0; s < w.columns; ++s) give(r * w.row_stride + s * w.column_stride + c);
     }
   }
 };

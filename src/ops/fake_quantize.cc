@@ -186,11 +186,18 @@ void LearntGradient(const Form& form, const Scales& s, const float* sums, bool f
   }
 }
 
-// The range seen in this pass, where a gradient would stand.
-void AveragedGradient(const float* x, size_t count, bool first, float* to) {
-  float low = first || count == 0 ? std::numeric_limits<float>::infinity() : to[2];
-  float high = first || count == 0 ? -std::numeric_limits<float>::infinity() : to[3];
-  gradient::Extend(x, count, &low, &high);
+// dx, and the range seen in this pass, where a gradient would stand; both may be null.
+void AveragedGradient(const FakeQuant& quant, const float* x, const float* dy, size_t count,
+                      bool accumulate, float* dx, bool first, float* to) {
+  float low = to == nullptr || first || count == 0 ? std::numeric_limits<float>::infinity() : to[2];
+  float high =
+      to == nullptr || first || count == 0 ? -std::numeric_limits<float>::infinity() : to[3];
+  if (dx != nullptr) {
+    gradient::FakeQuantizeStraight(quant, x, dy, count, accumulate, dx, &low, &high);
+  } else if (to != nullptr) {
+    gradient::Extend(x, count, &low, &high);
+  }
+  if (to == nullptr) return;
   to[0] = to[1] = 0.0f;
   to[2] = low;
   to[3] = high;
@@ -219,6 +226,11 @@ absl::Status FakeQuantizeGradientOf(const GradArgs& args) {
   auto* scratch =
       reinterpret_cast<float*>(GradScratch(args, form.scratch() + form.channels * sizeof(float)));
   const Scales s = MakeScales(form, x, args.inputs[1].As<float>(), learnt, scratch);
+  if (form.mode == FakeQuantMode::kAveraged) {
+    AveragedGradient(Channel(s, 0), x, dy, form.inner, accumulate, dx,
+                     d_learnt != nullptr && args.first[3], d_learnt);
+    return absl::OkStatus();
+  }
   float* sums = scratch + form.scratch() / sizeof(float);
   std::fill_n(sums, form.channels, 0.0f);
   if (form.channels > 1 && form.inner == 1) {
@@ -232,11 +244,7 @@ absl::Status FakeQuantizeGradientOf(const GradArgs& args) {
     }
   }
   if (d_learnt == nullptr) return absl::OkStatus();
-  if (form.mode == FakeQuantMode::kLearnt) {
-    LearntGradient(form, s, sums, args.first[3], d_learnt);
-  } else {
-    AveragedGradient(x, form.inner, args.first[3], d_learnt);
-  }
+  LearntGradient(form, s, sums, args.first[3], d_learnt);
   return absl::OkStatus();
 }
 

@@ -93,6 +93,30 @@ T RoundTo(Real value, T limit) {
   return static_cast<T>(std::clamp<Whole>(rounded, -Whole{limit}, limit));
 }
 
+// The same for `count` values times `factor`, in blocks that the compiler turns into vectors.
+void RoundRun(const float* values, size_t count, float factor, int8_t limit, int8_t* out) {
+  constexpr size_t kBlock = 16;
+  size_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    float in[kBlock];
+    int32_t whole[kBlock];
+    int8_t bytes[kBlock];
+    std::copy_n(values + i, kBlock, in);
+    for (size_t k = 0; k < kBlock; ++k) {
+      const auto bound = static_cast<float>(limit);
+      const float value = in[k] * factor;
+      float clamped = value < bound ? value : bound;
+      clamped = clamped > -bound ? clamped : -bound;
+      const auto cut = static_cast<int32_t>(clamped);
+      const float rest = clamped - static_cast<float>(cut);
+      whole[k] = cut + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0);
+    }
+    for (size_t k = 0; k < kBlock; ++k) bytes[k] = static_cast<int8_t>(whole[k]);
+    std::copy_n(bytes, kBlock, out + i);
+  }
+  for (; i < count; ++i) out[i] = RoundTo<int8_t>(values[i] * factor, limit);
+}
+
 // 1 / scale as both quantizers take it: in double, kept as float.
 float Inverse(float scale) {
   return scale == 0.0f ? 0.0f : static_cast<float>(1.0 / static_cast<double>(scale));
@@ -234,9 +258,18 @@ Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape
     });
   } else {
     const std::vector<float> inverse = InverseScales(kind, values, shape, params, limit);
-    ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
-      out[i] = RoundTo<int8_t>(values[i] * inverse[c], limit);
-    });
+    size_t run = values.size();
+    if (axis >= 0) {
+      run = 1;
+      for (size_t d = static_cast<size_t>(axis) + 1; d < shape.size(); ++d) {
+        run *= static_cast<size_t>(shape[d]);
+      }
+    }
+    for (size_t at = 0, c = 0; at < values.size(); at += run) {
+      RoundRun(values.data() + at, std::min(run, values.size() - at), inverse[c], limit,
+               out.data() + at);
+      if (++c == inverse.size()) c = 0;
+    }
   }
   if (type == schema::TensorType_INT4) {
     std::vector<std::byte> packed((out.size() + 1) / 2);

@@ -162,6 +162,7 @@ struct TapeMemory::Bound {
   };
   AlignedBytes memory, scratch;
   std::vector<Run> forward;
+  std::vector<char> wanted;  // per forward step: the target needs it; empty: not known yet
   std::vector<Back> backward;
 };
 
@@ -251,7 +252,27 @@ bool TapeMemory::Take(const Step& step, const GivenValues& given) {
   return true;
 }
 
-absl::Status TapeMemory::Forward(ThreadPool* threads, GivenValues* given) {
+void TapeMemory::FindWanted(const GivenValues& given) {
+  std::vector<char> tensors(tape_->subgraph().tensors.size());
+  tensors[static_cast<size_t>(tape_->target_)] = 1;
+  bound_->wanted.assign(tape_->forward_.size(), 0);
+  for (size_t i = tape_->forward_.size(); i-- > 0;) {
+    const Node& node = tape_->subgraph().nodes[tape_->program_->steps[tape_->forward_[i]].node];
+    const bool wanted = std::any_of(node.outputs.begin(), node.outputs.end(), [&](int32_t t) {
+      return t >= 0 && tensors[static_cast<size_t>(t)] != 0;
+    });
+    if (!wanted) continue;
+    bound_->wanted[i] = 1;
+    if (!node.outputs.empty() && node.outputs[0] >= 0 && given.Has(node.outputs[0])) continue;
+    for (int32_t t : node.inputs) {
+      if (t >= 0) tensors[static_cast<size_t>(t)] = 1;
+    }
+  }
+}
+
+absl::Status TapeMemory::Forward(ThreadPool* threads, GivenValues* given, bool all) {
+  const bool few = !all && given != nullptr;
+  if (few && bound_->wanted.empty()) FindWanted(*given);
   if (given != nullptr) {
     std::vector<std::span<const float>> inputs;
     for (size_t i = 0; i < tape_->model_inputs_; ++i) inputs.push_back(input(i));
@@ -263,6 +284,7 @@ absl::Status TapeMemory::Forward(ThreadPool* threads, GivenValues* given) {
     std::memset(Value(t), 0, bytes);
   }
   for (size_t i = 0; i < tape_->forward_.size(); ++i) {
+    if (few && bound_->wanted[i] == 0) continue;
     const Step& step = tape_->program_->steps[tape_->forward_[i]];
     if (given != nullptr && Take(step, *given)) continue;
     const Bound::Run& run = bound_->forward[i];

@@ -131,8 +131,9 @@ class TapeMemory {
   // To be filled between Forward and Backward.
   std::span<float> target_gradient();
 
-  // `given` may be null: then all is computed.
-  absl::Status Forward(ThreadPool* threads, GivenValues* given = nullptr);
+  // `given` may be null: then all is computed. Unless `all`, only what the target needs: no
+  // Backward may follow.
+  absl::Status Forward(ThreadPool* threads, GivenValues* given = nullptr, bool all = true);
   // Writes the gradient of every parameter on the way to the target, each at its offset in
   // `gradients`.
   absl::Status Backward(float* gradients, ThreadPool* threads);
@@ -141,6 +142,8 @@ class TapeMemory {
   struct Bound;
   void* Value(int32_t tensor) const;
   float* GradientOf(int32_t tensor, float* gradients) const;
+  // Marks the steps from which the target comes, where these are given.
+  void FindWanted(const GivenValues& given);
   // Whether the step's results were given.
   bool Take(const Step& step, const GivenValues& given);
 

@@ -267,7 +267,7 @@ absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64
   if (backward && chunk->gradients.empty()) chunk->gradients.assign(parameters_.floats, 0.0f);
   LS_RETURN_IF_ERROR(ReadRows(samples, rows, augmenter, slot, memory.get()));
   LS_ASSIGN_OR_RETURN(GivenValues * given, GivenFor(rows.size(), slot));
-  LS_RETURN_IF_ERROR(memory->Forward(nullptr, given));
+  LS_RETURN_IF_ERROR(memory->Forward(nullptr, given, backward || !collect_.empty()));
   chunk->sum = {};
   const std::span<float> gradient = backward ? memory->target_gradient() : std::span<float>();
   LS_RETURN_IF_ERROR(AddLoss(samples, rows, weight, gradient, slot, memory.get(), &chunk->sum));

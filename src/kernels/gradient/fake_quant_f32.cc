@@ -87,17 +87,25 @@ HWY_INLINE V BackStep(Tag d, V units, V dy, float low, float high, bool accumula
   return hn::Mul(dy, hn::Sub(rounded, hn::IfThenElseZero(inside, units)));
 }
 
-float BackLoop(const FakeQuant& q, const float* x, const float* dy, size_t count, bool accumulate,
-               float* dx) {
+float BackLoop(const FakeQuant& quant, const float* x, const float* dy, size_t count,
+               bool accumulate, float* dx) {
   const D d;
+  const FakeQuant q = quant;  // which dx cannot overlap
   const auto inverse = hn::Set(d, q.inverse);
-  auto sum = hn::Zero(d);
+  const size_t lanes = hn::Lanes(d);
+  const auto part = [&](size_t i) HWY_ATTR {
+    return BackStep(d, hn::Mul(hn::LoadU(d, x + i), inverse), hn::LoadU(d, dy + i), q.low, q.high,
+                    accumulate, dx == nullptr ? dx : dx + i);
+  };
+  // Two sums, because one waits for every addition.
+  auto even = hn::Zero(d), odd = hn::Zero(d);
   size_t i = 0;
-  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
-    sum = hn::Add(sum, BackStep(d, hn::Mul(hn::LoadU(d, x + i), inverse), hn::LoadU(d, dy + i),
-                                q.low, q.high, accumulate, dx == nullptr ? dx : dx + i));
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    even = hn::Add(even, part(i));
+    odd = hn::Add(odd, part(i + lanes));
   }
-  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i + lanes <= count; i += lanes) even = hn::Add(even, part(i));
+  float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
   for (; i < count; ++i) {
     const One one;
     const auto units = hn::Mul(hn::LoadU(one, x + i), hn::Set(one, q.inverse));
@@ -105,6 +113,34 @@ float BackLoop(const FakeQuant& q, const float* x, const float* dy, size_t count
                                   dx == nullptr ? dx : dx + i));
   }
   return total;
+}
+
+void StraightLoop(const FakeQuant& q, const float* x, const float* dy, size_t count,
+                  bool accumulate, float* dx, float* least, float* most) {
+  const D d;
+  const auto inverse = hn::Set(d, q.inverse);
+  const auto lowest = hn::Set(d, q.low), highest = hn::Set(d, q.high);
+  auto below = hn::Set(d, *least), above = hn::Set(d, *most);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+    const auto v = hn::LoadU(d, x + i);
+    const auto units = hn::Mul(v, inverse);
+    below = hn::Min(below, v);
+    above = hn::Max(above, v);
+    const auto inside = hn::And(hn::Ge(units, lowest), hn::Le(units, highest));
+    auto through = hn::IfThenElseZero(inside, hn::LoadU(d, dy + i));
+    if (accumulate) through = hn::Add(through, hn::LoadU(d, dx + i));
+    hn::StoreU(through, d, dx + i);
+  }
+  *least = hn::GetLane(hn::MinOfLanes(d, below));
+  *most = hn::GetLane(hn::MaxOfLanes(d, above));
+  for (; i < count; ++i) {
+    const float units = x[i] * q.inverse;
+    const float through = units >= q.low && units <= q.high ? dy[i] : 0.0f;
+    dx[i] = accumulate ? dx[i] + through : through;
+    *least = x[i] < *least ? x[i] : *least;
+    *most = x[i] > *most ? x[i] : *most;
+  }
 }
 
 struct ColumnStep {
@@ -173,6 +209,7 @@ namespace {
 
 HWY_EXPORT(QuantLoop);
 HWY_EXPORT(BackLoop);
+HWY_EXPORT(StraightLoop);
 HWY_EXPORT(ColumnsLoop);
 HWY_EXPORT(ColumnsBackLoop);
 HWY_EXPORT(ExtendLoop);
@@ -186,6 +223,11 @@ void FakeQuantize(const FakeQuant& quant, const float* x, size_t count, float* y
 float FakeQuantizeGradient(const FakeQuant& quant, const float* x, const float* dy, size_t count,
                            bool accumulate, float* dx) {
   return HWY_DYNAMIC_DISPATCH(BackLoop)(quant, x, dy, count, accumulate, dx);
+}
+
+void FakeQuantizeStraight(const FakeQuant& quant, const float* x, const float* dy, size_t count,
+                          bool accumulate, float* dx, float* least, float* most) {
+  HWY_DYNAMIC_DISPATCH(StraightLoop)(quant, x, dy, count, accumulate, dx, least, most);
 }
 
 void FakeQuantizeColumns(const float* scales, const float* inverses, float low, float high,

@@ -29,8 +29,13 @@ void FakeQuantize(const FakeQuant& quant, const float* x, size_t count, float* y
 float FakeQuantizeGradient(const FakeQuant& quant, const float* x, const float* dy, size_t count,
                            bool accumulate, float* dx);
 
-// The same for rows of `columns` values that each have a scale of their own; limits are one's for
-// all. The gradients of the scales are added to `sums` (may be null).
+// dx (+)= dy where x lies within the limits, without the scale's gradient; widens [*least, *most]
+// to hold all of x.
+void FakeQuantizeStraight(const FakeQuant& quant, const float* x, const float* dy, size_t count,
+                          bool accumulate, float* dx, float* least, float* most);
+
+// FakeQuantizeGradient for rows of `columns` values that each have a scale of their own; limits are
+// one's for all. The gradients of the scales are added to `sums` (may be null).
 void FakeQuantizeColumns(const float* scales, const float* inverses, float low, float high,
                          const float* x, size_t rows, size_t columns, float* y);
 void FakeQuantizeColumnsGradient(const float* inverses, float low, float high, const float* x,
