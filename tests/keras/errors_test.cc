@@ -245,5 +245,9 @@ TEST(Keras3, MoreLayersAndOperations) {
   ExpectOutputs("layers", "h5", 68);
 }
 
+// data/make_masks.py: masks on their way through all kinds of layers.
+TEST(Keras3, Masks) { ExpectOutputs("masks", "keras", 17); }
+TEST(Keras2, Masks) { ExpectOutputs("keras2_masks", "h5", 18); }
+
 }  // namespace
 }  // namespace litesmith

@@ -50,8 +50,13 @@ absl::StatusOr<int32_t> Softsign(LayerContext& c, int32_t x) {
   return c.Binary(schema::BuiltinOperator_DIV, x, below, "div");
 }
 
-// Keras 3: relu6(x + 3) / 6.
+// Keras 3: relu6(x + 3) / 6; Keras 2: x / 5 + 1/2 between 0 and 1.
 absl::StatusOr<int32_t> HardSigmoid(LayerContext& c, int32_t x) {
+  if (c.inner().keras2()) {
+    LS_ASSIGN_OR_RETURN(const int32_t fifth, Times(c, x, 0.2));
+    LS_ASSIGN_OR_RETURN(const int32_t line, Plus(c, fifth, 0.5));
+    return MinMax(c, line, 0.0, 1.0);
+  }
   LS_ASSIGN_OR_RETURN(const int32_t sum, Plus(c, x, 3.0));
   return Times(c, c.Unary(schema::BuiltinOperator_RELU6, sum, "Relu6"), 1.0 / 6.0);
 }
@@ -251,6 +256,16 @@ absl::StatusOr<int32_t> ReLU(LayerContext& c) {
   return c.Binary(schema::BuiltinOperator_SUB, y, negative, "sub");
 }
 
+// Keras 2: x where x > theta, else 0.
+absl::StatusOr<int32_t> ThresholdedReLU(LayerContext& c) {
+  const double theta = c.config.Number("theta", 1.0);
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(const int32_t above, c.Binary(schema::BuiltinOperator_GREATER, c.input(),
+                                                    c.Scalar("theta", theta), "Greater"));
+  return c.Binary(schema::BuiltinOperator_MUL, c.input(),
+                  c.CastTo(above, schema::TensorType_FLOAT32), "mul");
+}
+
 absl::StatusOr<int32_t> LeakyReLULayer(LayerContext& c) {
   const char* key = c.config.Has("negative_slope") ? "negative_slope" : "alpha";
   const double slope = c.config.Number(key, 0.3);
@@ -283,19 +298,60 @@ absl::StatusOr<int32_t> PReLU(LayerContext& c) {
   return c.Add(schema::BuiltinOperator_PRELU, {c.input(), constants[0]}, "PRelu", in);
 }
 
-absl::StatusOr<int32_t> SoftmaxLayer(LayerContext& c) {
-  const auto rank = static_cast<int32_t>(c.in_shape().size());
-  int32_t axis = -1;
-  if (const Json* value = c.config.Find("axis"); value != nullptr && value->is_array()) {
-    axis = c.config.Ints("axis", 1, -rank, rank - 1)[0];
-  } else {
-    axis = c.config.Int("axis", -rank, rank - 1, -1);
+// Over several axes at once: they come last and are one.
+absl::StatusOr<int32_t> SoftmaxOver(LayerContext& c, int32_t x, const std::vector<int32_t>& axes) {
+  if (axes.size() == 1) return Softmax(c, x, axes[0]);
+  const Shape in = c.shape(x);
+  std::vector<int32_t> order, back(in.size());
+  for (size_t d = 0; d < in.size(); ++d) {
+    const auto axis = static_cast<int32_t>(d);
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) order.push_back(axis);
+  }
+  if (order.size() + axes.size() != in.size()) return Invalid("its 'axis' names one axis twice");
+  Shape joined;
+  int64_t together = 1;
+  for (int32_t axis : order) joined.push_back(in[static_cast<size_t>(axis)]);
+  for (int32_t axis : axes) {
+    LS_ASSIGN_OR_RETURN(const int32_t size, c.KnownDim(static_cast<size_t>(axis)));
+    together = c.Size(together * size);
   }
   LS_RETURN_IF_ERROR(c.status());
-  if (c.inputs().size() > 1 || c.Keyword("mask") != nullptr) {
-    return Unsupported("it is called with a mask");
+  joined.push_back(static_cast<int32_t>(together));
+  order.insert(order.end(), axes.begin(), axes.end());
+  for (size_t d = 0; d < order.size(); ++d) {
+    back[static_cast<size_t>(order[d])] = static_cast<int32_t>(d);
   }
-  return Softmax(c, c.input(), axis);
+  const int32_t moved = c.Transpose(x, order);
+  LS_ASSIGN_OR_RETURN(int32_t y, c.Reshape(moved, joined));
+  LS_ASSIGN_OR_RETURN(y, Softmax(c, y, -1));
+  LS_ASSIGN_OR_RETURN(y, c.Reshape(y, c.shape(moved)));
+  return c.Transpose(y, back);
+}
+
+absl::StatusOr<int32_t> SoftmaxLayer(LayerContext& c) {
+  const auto rank = static_cast<int32_t>(c.in_shape().size());
+  std::vector<int32_t> axes;
+  if (const Json* value = c.config.Find("axis"); value != nullptr && value->is_array()) {
+    axes = c.config.List("axis", -rank, rank - 1);
+  } else {
+    axes = {c.config.Int("axis", -rank, rank - 1, -1)};
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  if (axes.empty()) return Invalid("its 'axis' is empty");
+  for (int32_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
+  if (c.inputs().size() > 1) return Unsupported("it is called with a mask that is no keyword");
+  LS_ASSIGN_OR_RETURN(const int32_t mask, StepMask(c));
+  if (mask < 0) return SoftmaxOver(c, c.input(), axes);
+  if (c.shape(mask).size() != static_cast<size_t>(rank)) {
+    return Unsupported("its mask has shape {}, its input {}", ShapeString(c.shape(mask)),
+                       ShapeString(c.in_shape()));
+  }
+  const int32_t kept = c.Add(schema::BuiltinOperator_SELECT_V2, schema::SelectV2OptionsT{},
+                             {mask, c.input(), c.Scalar("masked", -1e9)}, "masked", c.in_shape());
+  LS_ASSIGN_OR_RETURN(const int32_t y, SoftmaxOver(c, kept, axes));
+  if (c.inner().keras2()) return y;
+  return c.Binary(schema::BuiltinOperator_MUL, y, c.CastTo(mask, schema::TensorType_FLOAT32),
+                  "mask_mul");
 }
 
 }  // namespace
@@ -336,12 +392,14 @@ absl::StatusOr<int32_t> Softmax(LayerContext& c, int32_t x, int axis) {
 }
 
 std::vector<LayerKind> ActivationLayers() {
-  return {{.class_name = "Activation", .convert = ActivationLayer},
-          {.class_name = "ReLU", .convert = ReLU},
-          {.class_name = "LeakyReLU", .convert = LeakyReLULayer},
-          {.class_name = "ELU", .convert = EluLayer},
-          {.class_name = "PReLU", .convert = PReLU},
-          {.class_name = "Softmax", .convert = SoftmaxLayer}};
+  constexpr MaskRule kPass = MaskRule::kPass;
+  return {{.class_name = "Activation", .convert = ActivationLayer, .masks = kPass},
+          {.class_name = "ReLU", .convert = ReLU, .masks = kPass},
+          {.class_name = "ThresholdedReLU", .convert = ThresholdedReLU, .masks = kPass},
+          {.class_name = "LeakyReLU", .convert = LeakyReLULayer, .masks = kPass},
+          {.class_name = "ELU", .convert = EluLayer, .masks = kPass},
+          {.class_name = "PReLU", .convert = PReLU, .masks = kPass},
+          {.class_name = "Softmax", .convert = SoftmaxLayer, .takes_mask = true, .masks = kPass}};
 }
 
 }  // namespace litesmith::keras

@@ -18,6 +18,12 @@ constexpr size_t kMaxListed = 50;
 
 using Outputs = std::vector<int32_t>;
 
+// What a layer or a model makes: tensors, and the mask of each.
+struct Results {
+  Outputs tensors;
+  std::vector<MaskRef> masks;
+};
+
 absl::StatusOr<TensorType> InputType(std::string_view dtype) {
   if (dtype.empty() || dtype == "float32" || dtype == "float16" || dtype == "bfloat16" ||
       dtype == "float64") {
@@ -45,10 +51,8 @@ bool IsQuantized(const Json& config) {
          name.starts_with("int4") || name.starts_with("float8");
 }
 
-// `masks`: what the layer masks is in the configuration, as Keras 3 writes functional models: then
-// those who use the mask are told.
 void ListUnsupportedLayer(std::string_view class_name, std::string_view name, const Json& config,
-                          bool masks, std::vector<std::string>* list) {
+                          std::vector<std::string>* list) {
   const auto add = [&](std::string_view reason) {
     list->push_back(fmt::format("'{}' ({}{})", Printable(name), Printable(class_name), reason));
   };
@@ -64,13 +68,6 @@ void ListUnsupportedLayer(std::string_view class_name, std::string_view name, co
     return add(function.empty() ? "" : fmt::format(" of '{}'", Printable(function)));
   }
   if (IsQuantized(config)) return add(" with quantized weights");
-  if (const Json* mask = Member(config, "mask_zero");
-      !masks && mask != nullptr && *mask == Json(true)) {
-    return add(" with mask_zero: only the masks of Keras 3's functional models can be imported");
-  }
-  if (class_name == "Masking" && !masks) {
-    return add(": only the masks of Keras 3's functional models can be imported");
-  }
   for (const char* key : {"activation", "recurrent_activation"}) {
     const Json* activation = Member(config, key);
     if (activation == nullptr || IsActivation(ObjectName(*activation))) continue;
@@ -82,23 +79,14 @@ void ListUnsupportedLayer(std::string_view class_name, std::string_view name, co
     if (inner_config == nullptr || IsModel(StringMember(*inner, "class_name"))) continue;
     ListUnsupportedLayer(StringMember(*inner, "class_name"),
                          fmt::format("{}/{}", name, StringMember(*inner_config, "name")),
-                         *inner_config, /*masks=*/false, list);
+                         *inner_config, list);
   }
 }
 
-// Whether a call of keras.ops.not_equal makes the mask of this layer, from the same input.
-bool HasMask(const ModelConfig& config, const LayerConfig& layer) {
-  const auto source = [](const LayerConfig& l) -> const TensorRef* {
-    if (l.calls.size() != 1 || l.calls[0].arguments.empty()) return nullptr;
-    const Argument& first = l.calls[0].arguments[0];
-    return first.constant == nullptr ? &first.ref : nullptr;
-  };
-  const TensorRef* from = source(layer);
-  return from != nullptr &&
-         std::any_of(config.layers.begin(), config.layers.end(), [&](const LayerConfig& other) {
-           const TensorRef* ref = other.class_name == "NotEqual" ? source(other) : nullptr;
-           return ref != nullptr && ref->layer == from->layer && ref->call == from->call &&
-                  ref->tensor == from->tensor;
+bool HasKey(const Json& value, const char* key) {
+  if (value.is_object() && value.contains(key)) return true;
+  return value.is_structured() && std::any_of(value.begin(), value.end(), [&](const Json& inner) {
+           return HasKey(inner, key);
          });
 }
 
@@ -116,7 +104,7 @@ absl::Status ListUnsupported(const Json& model, const std::string& prefix, int d
       const std::string registered = StringMember(layers[i], "registered_name");
       const bool custom = registered.find('>') != std::string::npos;
       ListUnsupportedLayer(custom ? registered : layer.class_name, prefix + layer.name,
-                           *layer.config, HasMask(config, layer), list);
+                           *layer.config, list);
     }
   }
   return absl::OkStatus();
@@ -159,31 +147,38 @@ class Converter : public InnerLayers {
           AddInput(layer.name, shape, StringMember(*layer.config, "dtype"), &inputs, &names));
     }
     LS_RETURN_IF_ERROR(FindShared(model, weights, 0));
-    LS_ASSIGN_OR_RETURN(const Outputs outputs, Run(model, weights, inputs, "", 0));
-    Graph graph = std::move(graph_).Finish(config.name, names, outputs, config.output_names);
+    keras2_ = HasKey(model, "batch_input_shape");  // Keras 3 says batch_shape
+    LS_ASSIGN_OR_RETURN(const Results results, Run(model, weights, Unmasked(inputs), "", 0));
+    Graph graph =
+        std::move(graph_).Finish(config.name, names, results.tensors, config.output_names);
     LS_RETURN_IF_ERROR(Verify(graph));
     return graph;
   }
 
   absl::StatusOr<Outputs> Convert(const Json& layer, const WeightScope& weights,
-                                  const Outputs& inputs, const std::string& name) override {
+                                  const Outputs& inputs, const std::string& name,
+                                  int32_t mask) override {
     LayerConfig config;
     config.class_name = StringMember(layer, "class_name");
     config.config = Member(layer, "config");
     if (config.config == nullptr) return Invalid("its inner layer has no configuration");
     if (++calls_ > kMaxCalls) return Invalid("the model has too many layers");
     if (++depth_ > kMaxModelDepth) return Invalid("layers are nested too deeply");
-    absl::StatusOr<Outputs> outputs;
+    absl::StatusOr<Results> results;
     if (IsModel(config.class_name)) {
-      outputs = Run(layer, weights, inputs, name + "/", depth_);
+      results = Run(layer, weights, Unmasked(inputs), name + "/", depth_);
     } else {
       std::vector<Operand> operands;
       for (int32_t input : inputs) operands.push_back({"", nullptr, input});
-      outputs = ConvertLayer(config, name, weights, std::move(operands));
+      if (mask >= 0) operands.push_back({"mask", nullptr, mask});
+      results = ConvertLayer(config, name, weights, std::move(operands));
     }
     --depth_;
-    return outputs;
+    if (!results.ok()) return results.status();
+    return std::move(results->tensors);
   }
+
+  bool keras2() const override { return keras2_; }
 
   const Json& Keep(Json json) override {
     kept_.push_back(std::move(json));
@@ -206,6 +201,10 @@ class Converter : public InnerLayers {
     inputs->push_back(graph_.Input(name, type, std::move(sizes)));
     names->push_back(name);
     return absl::OkStatus();
+  }
+
+  static Results Unmasked(const Outputs& tensors) {
+    return {tensors, std::vector<MaskRef>(tensors.size())};
   }
 
   // "shared_object_id" says that two layers of the configuration, one of them perhaps in a nested
@@ -245,7 +244,7 @@ class Converter : public InnerLayers {
 
   // Which calls of which layers wait for which.
   struct Schedule {
-    std::map<std::pair<size_t, size_t>, Outputs> done;
+    std::map<std::pair<size_t, size_t>, Results> done;
     std::map<std::pair<size_t, size_t>, std::vector<std::pair<size_t, size_t>>> waiting;
     std::map<std::pair<size_t, size_t>, size_t> missing;
     std::set<std::pair<size_t, size_t>> ready;
@@ -279,86 +278,95 @@ class Converter : public InnerLayers {
     return absl::OkStatus();
   }
 
-  static absl::StatusOr<int32_t> Resolve(const ModelConfig& config, const Schedule& schedule,
+  // The tensor, with its mask.
+  static absl::StatusOr<Operand> Resolve(const ModelConfig& config, const Schedule& schedule,
                                          const TensorRef& ref) {
     LS_ASSIGN_OR_RETURN(const auto target, Target(config, ref));
     const auto it = schedule.done.find(target);
-    if (it == schedule.done.end() || ref.tensor >= it->second.size()) {
+    if (it == schedule.done.end() || ref.tensor >= it->second.tensors.size()) {
       return Invalid("the model's configuration uses output {} of layer '{}', which is not there",
                      ref.tensor, Printable(config.layers[ref.layer].name));
     }
-    return it->second[ref.tensor];
+    return Operand{"", nullptr, it->second.tensors[ref.tensor], it->second.masks[ref.tensor]};
   }
 
   // Adds a model's nodes; returns its outputs.
-  absl::StatusOr<Outputs> Run(const Json& model, const WeightScope& weights, const Outputs& inputs,
+  absl::StatusOr<Results> Run(const Json& model, const WeightScope& weights, const Results& inputs,
                               const std::string& prefix, int depth) {
     if (depth > kMaxModelDepth) return Invalid("models are nested too deeply");
     LS_ASSIGN_OR_RETURN(const ModelConfig config, ReadModel(model));
     Schedule schedule;
     LS_RETURN_IF_ERROR(Plan(config, &schedule));
     const size_t wanted = std::max<size_t>(config.inputs.size(), 1);
-    if (inputs.size() != wanted) {
+    if (inputs.tensors.size() != wanted) {
       return Invalid("model '{}' is called with {} inputs, it has {}", Printable(config.name),
-                     inputs.size(), wanted);
+                     inputs.tensors.size(), wanted);
     }
     const Json& layers = model["config"].is_array() ? model["config"] : model["config"]["layers"];
     while (!schedule.ready.empty()) {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto [l, k] = *schedule.ready.begin();
       schedule.ready.erase(schedule.ready.begin());
-      LS_ASSIGN_OR_RETURN(Outputs outputs,
+      LS_ASSIGN_OR_RETURN(Results results,
                           Call(config, layers[l], l, k, schedule, weights, inputs, prefix, depth));
-      schedule.done[{l, k}] = std::move(outputs);
+      schedule.done[{l, k}] = std::move(results);
       for (const auto& next : schedule.waiting[{l, k}]) {
         if (--schedule.missing[next] == 0) schedule.ready.insert(next);
       }
     }
-    Outputs out;
+    Results out;
     for (const TensorRef& ref : config.outputs) {
-      LS_ASSIGN_OR_RETURN(const int32_t tensor, Resolve(config, schedule, ref));
-      out.push_back(tensor);
+      LS_ASSIGN_OR_RETURN(const Operand result, Resolve(config, schedule, ref));
+      out.tensors.push_back(result.tensor);
+      out.masks.push_back(result.mask);
     }
     return out;
   }
 
-  absl::StatusOr<Outputs> Call(const ModelConfig& config, const Json& json, size_t l, size_t k,
+  absl::StatusOr<Results> Call(const ModelConfig& config, const Json& json, size_t l, size_t k,
                                const Schedule& schedule, const WeightScope& weights,
-                               const Outputs& model_inputs, const std::string& prefix, int depth) {
+                               const Results& model_inputs, const std::string& prefix, int depth) {
     const LayerConfig& layer = config.layers[l];
     if (layer.is_input()) {
       for (size_t i = 0; i < config.inputs.size(); ++i) {
-        if (config.inputs[i].layer == l) return Outputs{model_inputs[i]};
+        if (config.inputs[i].layer == l) {
+          return Results{{model_inputs.tensors[i]}, {model_inputs.masks[i]}};
+        }
       }
       return Invalid("InputLayer '{}' is none of the model's inputs", Printable(layer.name));
     }
     std::vector<Operand> operands;
-    if (config.inputs.empty() && l == 0) operands.push_back({"", nullptr, model_inputs[0]});
+    if (config.inputs.empty() && l == 0) {
+      operands.push_back({"", nullptr, model_inputs.tensors[0], model_inputs.masks[0]});
+    }
     for (const Argument& argument : layer.calls[k].arguments) {
       Operand operand{argument.name, argument.constant, -1};
       if (argument.constant == nullptr) {
-        LS_ASSIGN_OR_RETURN(operand.tensor, Resolve(config, schedule, argument.ref));
+        LS_ASSIGN_OR_RETURN(operand, Resolve(config, schedule, argument.ref));
+        operand.name = argument.name;
       }
       operands.push_back(std::move(operand));
     }
     const std::string name = prefix + layer.name;
     const WeightScope scope = weights.Layer(layer.name, layer.counted_name);
     if (IsModel(layer.class_name)) {
-      Outputs inputs;
+      Results inputs;
       for (const Operand& operand : operands) {
-        if (operand.constant == nullptr) inputs.push_back(operand.tensor);
+        if (operand.constant != nullptr) continue;
+        inputs.tensors.push_back(operand.tensor);
+        inputs.masks.push_back(operand.mask);
       }
       return Run(json, scope, inputs, name + "/", depth + 1);
     }
     LS_ASSIGN_OR_RETURN(const WeightScope found, FindWeights(json, scope));
     LS_ASSIGN_OR_RETURN_IN(
-        Outputs outputs, ConvertLayer(layer, name, found, std::move(operands)),
+        Results results, ConvertLayer(layer, name, found, std::move(operands)),
         fmt::format("layer '{}' ({})", Printable(name), Printable(layer.class_name)));
-    return outputs;
+    return results;
   }
 
   // A layer of pictures with the channels first, between two transpositions.
-  absl::StatusOr<Outputs> ConvertChannelsFirst(const LayerConfig& layer, const std::string& name,
+  absl::StatusOr<Results> ConvertChannelsFirst(const LayerConfig& layer, const std::string& name,
                                                const WeightScope& weights,
                                                std::vector<Operand> operands) {
     LayerConfig last = layer;
@@ -381,17 +389,17 @@ class Converter : public InnerLayers {
       order.push_back(1);
       operand.tensor = c.Transpose(operand.tensor, order, "channels_last");
     }
-    LS_ASSIGN_OR_RETURN(Outputs outputs, ConvertLayer(last, name, weights, std::move(operands)));
-    for (int32_t& t : outputs) {
+    LS_ASSIGN_OR_RETURN(Results results, ConvertLayer(last, name, weights, std::move(operands)));
+    for (int32_t& t : results.tensors) {
       if (rank < 3 || c.shape(t).size() != rank) continue;
       std::vector<int32_t> order = {0, static_cast<int32_t>(rank) - 1};
       for (size_t d = 1; d + 1 < rank; ++d) order.push_back(static_cast<int32_t>(d));
       t = c.Transpose(t, order, "channels_first");
     }
-    return outputs;
+    return results;
   }
 
-  absl::StatusOr<Outputs> ConvertLayer(const LayerConfig& layer, const std::string& name,
+  absl::StatusOr<Results> ConvertLayer(const LayerConfig& layer, const std::string& name,
                                        const WeightScope& weights, std::vector<Operand> operands) {
     const LayerKind* kind = FindLayer(layer.class_name);
     if (kind == nullptr) return Unsupported("it cannot be imported");
@@ -417,7 +425,8 @@ class Converter : public InnerLayers {
     if (!kind->takes_integers) {
       bool cast = false;
       for (Operand& operand : operands) {
-        if (operand.constant != nullptr) continue;
+        const bool mask = operand.name == "mask" || operand.name.ends_with("_mask");
+        if (operand.constant != nullptr || mask) continue;
         const int32_t as_float = c.CastTo(operand.tensor, schema::TensorType_FLOAT32);
         cast = cast || as_float != operand.tensor;
         operand.tensor = as_float;
@@ -431,10 +440,15 @@ class Converter : public InnerLayers {
     return Apply(*kind, c);
   }
 
-  static absl::StatusOr<Outputs> Apply(const LayerKind& kind, LayerContext& c) {
-    if (kind.convert_many != nullptr) return kind.convert_many(c);
-    LS_ASSIGN_OR_RETURN(const int32_t output, kind.convert(c));
-    return Outputs{output};
+  absl::StatusOr<Results> Apply(const LayerKind& kind, LayerContext& c) const {
+    Results results;
+    if (kind.convert_many != nullptr) {
+      LS_ASSIGN_OR_RETURN(results.tensors, kind.convert_many(c));
+    } else {
+      LS_ASSIGN_OR_RETURN(results.tensors.emplace_back(), kind.convert(c));
+    }
+    results.masks = OutputMasks(kind, c, results.tensors, keras2_);
+    return results;
   }
 
   const Context& context_;
@@ -443,6 +457,7 @@ class Converter : public InnerLayers {
   std::deque<Json> kept_;
   std::map<const Json*, const Json*> channels_last_;        // configurations, changed
   std::map<std::string, std::vector<WeightScope>> shared_;  // by shared_object_id
+  bool keras2_ = false;                                     // who wrote the configuration
   size_t calls_ = 0;
   int depth_ = 0;  // of layers within layers
 };

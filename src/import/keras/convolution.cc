@@ -34,6 +34,16 @@ Shape Window::Output(LayerContext& c, const Shape& in, int32_t channels) const {
   return {in[0], OutputSize(c, 0, in[1]), OutputSize(c, 1, in[2]), channels};
 }
 
+int64_t TransposedSize(const Window& w, size_t d, int64_t size, const Json* output_padding,
+                       int64_t extra) {
+  const int64_t kernel = w.kernel[d], stride = w.strides[d];
+  const bool same = w.padding == schema::Padding_SAME;
+  if (output_padding != nullptr) {
+    return (size - 1) * stride + kernel - (same ? kernel / 2 * 2 : 0) + extra;
+  }
+  return same ? size * stride : size * stride + std::max<int64_t>(kernel - stride, 0);
+}
+
 std::vector<float> OutputFirst(const std::vector<float>& kernel, size_t outputs) {
   const size_t inner = kernel.size() / outputs;
   std::vector<float> out(kernel.size());

@@ -27,6 +27,11 @@ struct Window {
   Shape Output(LayerContext& c, const Shape& in, int32_t channels) const;
 };
 
+// The output size of a transposed convolution along dimension `d`, as Keras computes it;
+// `output_padding` null: not given, `extra` is its number there.
+int64_t TransposedSize(const Window& w, size_t d, int64_t size, const Json* output_padding,
+                       int64_t extra);
+
 // [..., O] to [O, ...].
 std::vector<float> OutputFirst(const std::vector<float>& kernel, size_t outputs);
 

@@ -109,6 +109,10 @@ absl::StatusOr<int32_t> LayerContext::Binary(schema::BuiltinOperator op, int32_t
       return AddComparison<schema::LessOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_LESS_EQUAL:
       return AddComparison<schema::LessEqualOptionsT>(*this, op, a, b, what, std::move(shape));
+    case schema::BuiltinOperator_LOGICAL_AND:
+      return AddComparison<schema::LogicalAndOptionsT>(*this, op, a, b, what, std::move(shape));
+    case schema::BuiltinOperator_LOGICAL_OR:
+      return AddComparison<schema::LogicalOrOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_FLOOR_DIV:
       return AddBinary<schema::FloorDivOptionsT>(*this, op, a, b, what, std::move(shape));
     case schema::BuiltinOperator_FLOOR_MOD:
@@ -168,9 +172,9 @@ const LayerKind* FindLayer(std::string_view class_name) {
   static const auto* const kKinds = [] {
     auto* kinds = new std::map<std::string_view, LayerKind>;
     for (const auto& table :
-         {ConvolutionLayers(), PoolingLayers(), ShapeLayers(), MergeLayers(), ActivationLayers(),
-          NormalizationLayers(), AttentionLayers(), RecurrentLayers(), ConvLstmLayers(),
-          EinsumLayers(), Operations(), ShapeOperations()}) {
+         {ConvolutionLayers(), VolumeLayers(), PoolingLayers(), ShapeLayers(), MergeLayers(),
+          ActivationLayers(), NormalizationLayers(), AttentionLayers(), RecurrentLayers(),
+          WrapperLayers(), ConvLstmLayers(), EinsumLayers(), Operations(), ShapeOperations()}) {
       for (const LayerKind& kind : table) kinds->emplace(kind.class_name, kind);
     }
     return kinds;

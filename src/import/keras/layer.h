@@ -12,6 +12,7 @@
 
 #include "import/keras/builder.h"
 #include "import/keras/json.h"
+#include "import/keras/masks.h"
 #include "import/keras/weights.h"
 
 namespace litesmith::keras {
@@ -24,6 +25,7 @@ struct Operand {
   std::string name;  // of a keyword argument, else empty
   const Json* constant = nullptr;
   int32_t tensor = -1;
+  MaskRef mask = nullptr;  // of the tensor
 };
 
 // Converts layers that are part of another one (a wrapper's, a bidirectional layer's).
@@ -31,11 +33,14 @@ class InnerLayers {
  public:
   virtual ~InnerLayers() = default;
   // `layer` is {"class_name": …, "config": …}, a layer or a model; it must outlive the import (see
-  // Keep).
+  // Keep). `mask`: that of input 0, or -1.
   virtual absl::StatusOr<std::vector<int32_t>> Convert(const Json& layer,
                                                        const WeightScope& weights,
                                                        const std::vector<int32_t>& inputs,
-                                                       const std::string& name) = 0;
+                                                       const std::string& name,
+                                                       int32_t mask = -1) = 0;
+  // Whether Keras 2 wrote the model; some layers of the two versions differ.
+  virtual bool keras2() const = 0;
   // Keeps a changed configuration until the import is over.
   virtual const Json& Keep(Json json) = 0;
 };
@@ -56,7 +61,9 @@ class LayerContext {
         cache_(cache),
         inner_(inner) {
     for (const Operand& operand : operands_) {
-      if (operand.name.empty() && operand.constant == nullptr) inputs_.push_back(operand.tensor);
+      if (!operand.name.empty() || operand.constant != nullptr) continue;
+      inputs_.push_back(operand.tensor);
+      masks_.push_back(operand.mask);
     }
   }
 
@@ -72,6 +79,8 @@ class LayerContext {
   const std::vector<int32_t>& inputs() const { return inputs_; }
   const std::vector<Operand>& operands() const { return operands_; }
   int32_t input() const { return inputs_[0]; }
+  // The mask that came with positional tensor `i`; null: none.
+  MaskRef mask(size_t i) const { return i < masks_.size() ? masks_[i] : nullptr; }
   Shape shape(int32_t tensor) const { return graph_->shape(tensor); }
   Shape in_shape() const { return graph_->shape(inputs_[0]); }
   // The keyword argument, or null.
@@ -146,6 +155,7 @@ class LayerContext {
   std::string name_, class_name_;
   std::vector<Operand> operands_;
   std::vector<int32_t> inputs_;
+  std::vector<MaskRef> masks_;  // of the inputs
   ConstantCache* cache_;
   InnerLayers* inner_;
   absl::Status size_status_;
@@ -181,11 +191,12 @@ struct LayerKind {
   std::string_view class_name;
   Convert convert = nullptr;
   ConvertMany convert_many = nullptr;  // for layers with several outputs
-  bool takes_mask = false;             // a keyword argument "mask"
+  bool takes_mask = false;             // looks at masks, or need not
   bool takes_integers = false;         // otherwise integer inputs are cast to float first
   // Layers of pictures: Keras 3 notes training=True in their calls, which says nothing: its models
   // replace it by their own.
   bool same_in_training = false;
+  MaskRule masks = MaskRule::kDrop;
 };
 
 // Null when the class cannot be imported.
@@ -193,6 +204,7 @@ const LayerKind* FindLayer(std::string_view class_name);
 
 // One table per file of layers.
 std::vector<LayerKind> ConvolutionLayers();
+std::vector<LayerKind> VolumeLayers();
 std::vector<LayerKind> PoolingLayers();
 std::vector<LayerKind> ShapeLayers();
 std::vector<LayerKind> MergeLayers();
@@ -200,6 +212,7 @@ std::vector<LayerKind> ActivationLayers();
 std::vector<LayerKind> NormalizationLayers();
 std::vector<LayerKind> AttentionLayers();
 std::vector<LayerKind> RecurrentLayers();
+std::vector<LayerKind> WrapperLayers();
 std::vector<LayerKind> ConvLstmLayers();
 std::vector<LayerKind> EinsumLayers();
 std::vector<LayerKind> Operations();

@@ -120,12 +120,98 @@ bool KeywordIsTrue(const LayerContext& c, std::string_view name) {
   return operand != nullptr && (operand->constant == nullptr || *operand->constant == Json(true));
 }
 
+// a and b, where -1 is a mask that lets everything through.
+absl::StatusOr<int32_t> Both(LayerContext& c, int32_t a, int32_t b) {
+  if (a < 0 || b < 0) return a < 0 ? b : a;
+  return c.Binary(schema::BuiltinOperator_LOGICAL_AND, a, b, "mask");
+}
+
+// A mask of steps [batch, steps] over the last dimension of scores with `rank` dimensions, or over
+// the one before it.
+absl::StatusOr<int32_t> AlongScores(LayerContext& c, int32_t mask, size_t rank, bool last) {
+  const Shape from = c.shape(mask);
+  if (from.size() != 2) return Unsupported("its mask has shape {}", ShapeString(from));
+  Shape shape(rank, 1);
+  shape[0] = from[0];
+  shape[rank - (last ? 1 : 2)] = from[1];
+  return c.Reshape(mask, shape, "mask");
+}
+
+// No score looks ahead: a constant of booleans.
+absl::StatusOr<int32_t> CausalTruths(LayerContext& c, int32_t scores) {
+  const Shape shape = c.shape(scores);
+  const int32_t rows = shape[shape.size() - 2], columns = shape.back();
+  if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 24) {
+    return Unsupported(
+        "a causal mask needs a known length; save the model with a fixed input shape");
+  }
+  std::vector<uint8_t> truths;
+  for (int32_t r = 0; r < rows; ++r) {
+    for (int32_t k = 0; k < columns; ++k) truths.push_back(k <= r ? 1 : 0);
+  }
+  return c.graph().Constant(c.Named("causal"), schema::TensorType_BOOL, {rows, columns},
+                            Blob::Of(truths));
+}
+
+// Scores that do not count become so low that they are nothing beside one that does.
+absl::StatusOr<int32_t> Masked(LayerContext& c, int32_t scores, int32_t mask, bool causal) {
+  if (mask < 0) return causal ? CausalMask(c, scores) : scores;
+  return c.Add(schema::BuiltinOperator_SELECT_V2, schema::SelectV2OptionsT{},
+               {mask, scores, c.Scalar("masked", kMasked)}, "masked", c.shape(scores));
+}
+
+// The masks of a multi-head attention's call, those of `sources` (query, key, value) among them.
+absl::StatusOr<int32_t> HeadMask(LayerContext& c, const int32_t (&sources)[3], int32_t scores,
+                                 bool causal) {
+  int32_t all = -1;
+  const char* const names[3] = {"query", "key", "value"};
+  const size_t positions[3] = {0, 2, 1};
+  for (int i = 0; i < 3; ++i) {
+    const Operand* given = c.Keyword(fmt::format("{}_mask", names[i]));
+    int32_t mask = -1;
+    if (given != nullptr && given->constant == nullptr) {
+      mask = c.CastTo(given->tensor, schema::TensorType_BOOL);
+    } else {
+      const Operand* source = c.Keyword(names[i]);
+      const MaskRef ref = source != nullptr ? source->mask : c.mask(positions[i]);
+      if (ref != nullptr && sources[i] >= 0) {
+        LS_ASSIGN_OR_RETURN(mask, MaskTensor(c, ref));
+      }
+    }
+    if (mask < 0) continue;
+    LS_ASSIGN_OR_RETURN(mask, AlongScores(c, mask, 4, i != 0));
+    LS_ASSIGN_OR_RETURN(all, Both(c, all, mask));
+  }
+  if (const Operand* given = c.Keyword("attention_mask");
+      given != nullptr && given->constant == nullptr) {
+    int32_t mask = c.CastTo(given->tensor, schema::TensorType_BOOL);
+    Shape shape = c.shape(mask);
+    if (shape.size() < 2 || shape.size() > 4) {
+      return Unsupported("its attention_mask has shape {}", ShapeString(shape));
+    }
+    const bool reshape = shape.size() < 4;
+    while (shape.size() < 4) shape.insert(shape.end() - 2, 1);
+    if (reshape) {
+      LS_ASSIGN_OR_RETURN(mask, c.Reshape(mask, shape, "mask"));
+    }
+    LS_ASSIGN_OR_RETURN(all, Both(c, all, mask));
+  }
+  if (all < 0 || !causal) return all;
+  LS_ASSIGN_OR_RETURN(const int32_t truths, CausalTruths(c, scores));
+  return Both(c, all, truths);
+}
+
+// Keras 3 computes attention in two ways. They differ where a query has no score that counts: the
+// mean of all values in one, zeros in the other, which is taken with dropout or when the scores are
+// asked for.
+bool ZerosWithoutScores(LayerContext& c) {
+  return !c.inner().keras2() &&
+         (c.config.Number("dropout", 0.0) > 0.0 || KeywordIsTrue(c, "return_attention_scores"));
+}
+
 // Vaswani et al. 2017, "Attention Is All You Need".
 absl::StatusOr<std::vector<int32_t>> MultiHeadAttention(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const Heads h, Heads::Read(c));
-  for (const char* mask : {"attention_mask", "query_mask", "value_mask", "key_mask"}) {
-    if (c.Keyword(mask) != nullptr) return Unsupported("it is called with a mask");
-  }
   const auto tensor = [&](const char* name, size_t position, int32_t otherwise) {
     const Operand* operand = c.Keyword(name);
     if (operand != nullptr && operand->constant == nullptr) return operand->tensor;
@@ -158,10 +244,14 @@ absl::StatusOr<std::vector<int32_t>> MultiHeadAttention(LayerContext& c) {
     LS_ASSIGN_OR_RETURN(split[i], SplitHeads(c, x, h.count, size));
   }
   LS_ASSIGN_OR_RETURN(int32_t scores, MatMul(c, split[0], split[1], false, true));
-  if (KeywordIsTrue(c, "use_causal_mask")) {
-    LS_ASSIGN_OR_RETURN(scores, CausalMask(c, scores));
+  const bool causal = KeywordIsTrue(c, "use_causal_mask");
+  LS_ASSIGN_OR_RETURN(const int32_t mask, HeadMask(c, sources, scores, causal));
+  LS_ASSIGN_OR_RETURN(scores, Masked(c, scores, mask, causal));
+  LS_ASSIGN_OR_RETURN(int32_t weights, Softmax(c, scores, -1));
+  if (mask >= 0 && ZerosWithoutScores(c)) {
+    LS_ASSIGN_OR_RETURN(weights, c.Binary(schema::BuiltinOperator_MUL, weights,
+                                          c.CastTo(mask, schema::TensorType_FLOAT32), "mask_mul"));
   }
-  LS_ASSIGN_OR_RETURN(const int32_t weights, Softmax(c, scores, -1));
   LS_ASSIGN_OR_RETURN(const int32_t mixed, MatMul(c, weights, split[2], false, false));
   const int32_t back = c.Transpose(mixed, {0, 2, 1, 3});
   const Shape shape = c.shape(back);
@@ -180,33 +270,93 @@ absl::StatusOr<std::vector<int32_t>> MultiHeadAttention(LayerContext& c) {
   return results;
 }
 
-// softmax(query value^T) value, the simple attention layer without weights of its own.
-absl::StatusOr<int32_t> Attention(LayerContext& c) {
-  if (c.config.String("score_mode", "dot") != "dot" ||
-      KeywordIsTrue(c, "return_attention_scores") || c.Keyword("mask") != nullptr) {
-    return Unsupported("only dot-product attention without mask or scores is supported");
+// The scale of an attention layer, a weight of its own.
+absl::StatusOr<int32_t> TakeScale(LayerContext& c, const Shape& shape) {
+  LS_ASSIGN_OR_RETURN(
+      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
+        LS_ASSIGN_OR_RETURN(const auto scale, c.weights.Take({"scale"}));
+        LS_RETURN_IF_ERROR(CheckWeight(scale[0], shape, "scale"));
+        LS_ASSIGN_OR_RETURN(const int32_t t, c.Constant("scale", shape, scale[0].values));
+        return std::vector<int32_t>{t};
+      }));
+  return constants[0];
+}
+
+// query key^T.
+absl::StatusOr<int32_t> DotScores(LayerContext& c, int32_t query, int32_t key) {
+  LS_ASSIGN_OR_RETURN(const int32_t scores, MatMul(c, query, key, false, true));
+  if (!c.config.Bool("use_scale", false)) return scores;
+  LS_ASSIGN_OR_RETURN(const int32_t scale, TakeScale(c, {}));
+  return c.Binary(schema::BuiltinOperator_MUL, scores, scale, "scale_mul");
+}
+
+// The sum over the features of scale * tanh(query + key) (Bahdanau et al. 2014).
+absl::StatusOr<int32_t> SumScores(LayerContext& c, int32_t query, int32_t key) {
+  const Shape q = c.shape(query), k = c.shape(key);
+  if (q.size() != 3 || k.size() != 3 || q[1] < 0 || k[1] < 0 || q[2] < 0) {
+    return Unsupported("its inputs should have the shape [batch, length, features]");
   }
-  const bool scaled = c.config.Bool("use_scale", false);
-  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(const int32_t rows, c.Reshape(query, {q[0], q[1], 1, q[2]}, "ExpandDims"));
+  LS_ASSIGN_OR_RETURN(const int32_t columns, c.Reshape(key, {k[0], 1, k[1], k[2]}, "ExpandDims"));
+  LS_ASSIGN_OR_RETURN(const int32_t sums,
+                      c.Binary(schema::BuiltinOperator_ADD, rows, columns, "add"));
+  int32_t x = c.Unary(schema::BuiltinOperator_TANH, sums, "Tanh");
+  if (c.config.Bool("use_scale", true)) {
+    LS_ASSIGN_OR_RETURN(const int32_t scale, TakeScale(c, {q[2]}));
+    LS_ASSIGN_OR_RETURN(x, c.Binary(schema::BuiltinOperator_MUL, x, scale, "scale_mul"));
+  }
+  return c.Add(schema::BuiltinOperator_SUM, schema::ReducerOptionsT{}, {x, c.Indices("axes", {3})},
+               "Sum", {q[0], q[1], k[1]});
+}
+
+// softmax(scores) value, the attention layers without projections of their own.
+template <bool kAdditive>
+absl::StatusOr<std::vector<int32_t>> Attention(LayerContext& c) {
+  if (!kAdditive && c.config.String("score_mode", "dot") != "dot") {
+    return Unsupported("of the score modes, only 'dot' is supported");
+  }
   if (c.inputs().size() < 2) return Invalid("it should have a query and a value");
-  const int32_t value = c.inputs()[1];
+  const int32_t query = c.input(), value = c.inputs()[1];
   const int32_t key = c.inputs().size() > 2 ? c.inputs()[2] : value;
-  LS_ASSIGN_OR_RETURN(int32_t scores, MatMul(c, c.input(), key, false, true));
-  if (scaled) {
-    LS_ASSIGN_OR_RETURN(
-        const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
-          LS_ASSIGN_OR_RETURN(const auto scale, c.weights.Take({"scale"}));
-          LS_RETURN_IF_ERROR(CheckWeight(scale[0], {}, "scale"));
-          return std::vector<int32_t>{c.Scalar("scale", static_cast<double>(scale[0].values[0]))};
-        }));
-    LS_ASSIGN_OR_RETURN(scores,
-                        c.Binary(schema::BuiltinOperator_MUL, scores, constants[0], "scale_mul"));
+  std::vector<int32_t> masks(2, -1);  // of query and value
+  size_t given = 0;
+  for (const Operand& operand : c.operands()) {
+    if (operand.name != "mask") continue;
+    if (operand.constant != nullptr || given == 2) {
+      return Unsupported("only a query mask and a value mask are supported");
+    }
+    masks[given++] = c.CastTo(operand.tensor, schema::TensorType_BOOL);
   }
-  if (KeywordIsTrue(c, "use_causal_mask")) {
-    LS_ASSIGN_OR_RETURN(scores, CausalMask(c, scores));
+  if (given == 1) return Unsupported("it is called with one mask of two");
+  for (size_t i = 0; i < 2 && given == 0; ++i) {
+    if (c.mask(i) == nullptr) continue;
+    LS_ASSIGN_OR_RETURN(masks[i], MaskTensor(c, c.mask(i)));
   }
+  LS_ASSIGN_OR_RETURN(int32_t scores,
+                      kAdditive ? SumScores(c, query, key) : DotScores(c, query, key));
+  LS_RETURN_IF_ERROR(c.status());
+  const bool causal = KeywordIsTrue(c, "use_causal_mask");
+  int32_t mask = -1;
+  if (masks[1] >= 0) {
+    LS_ASSIGN_OR_RETURN(mask, AlongScores(c, masks[1], 3, true));
+    if (causal) {
+      LS_ASSIGN_OR_RETURN(const int32_t truths, CausalTruths(c, scores));
+      LS_ASSIGN_OR_RETURN(mask, Both(c, mask, truths));
+    }
+  }
+  LS_ASSIGN_OR_RETURN(scores, Masked(c, scores, mask, causal));
   LS_ASSIGN_OR_RETURN(const int32_t weights, Softmax(c, scores, -1));
-  return MatMul(c, weights, value, false, false);
+  LS_ASSIGN_OR_RETURN(int32_t y, MatMul(c, weights, value, false, false));
+  if (masks[0] >= 0) {
+    const Shape shape = c.shape(masks[0]);
+    if (shape.size() != 2) return Unsupported("its mask has shape {}", ShapeString(shape));
+    LS_ASSIGN_OR_RETURN(const int32_t rows, c.Reshape(masks[0], {shape[0], shape[1], 1}, "mask"));
+    LS_ASSIGN_OR_RETURN(y, c.Binary(schema::BuiltinOperator_MUL, y,
+                                    c.CastTo(rows, schema::TensorType_FLOAT32), "mask_mul"));
+  }
+  std::vector<int32_t> results = {y};
+  if (KeywordIsTrue(c, "return_attention_scores")) results.push_back(weights);
+  return results;
 }
 
 // keras.ops.matmul.
@@ -243,8 +393,18 @@ absl::StatusOr<int32_t> Dot(LayerContext& c) {
 }  // namespace
 
 std::vector<LayerKind> AttentionLayers() {
-  return {{.class_name = "MultiHeadAttention", .convert_many = MultiHeadAttention},
-          {.class_name = "Attention", .convert = Attention},
+  return {{.class_name = "MultiHeadAttention",
+           .convert_many = MultiHeadAttention,
+           .takes_mask = true,
+           .masks = MaskRule::kPass},
+          {.class_name = "Attention",
+           .convert_many = Attention<false>,
+           .takes_mask = true,
+           .masks = MaskRule::kPass},
+          {.class_name = "AdditiveAttention",
+           .convert_many = Attention<true>,
+           .takes_mask = true,
+           .masks = MaskRule::kPass},
           {.class_name = "Dot", .convert = Dot},
           {.class_name = "Matmul", .convert = Product}};
 }

@@ -1,4 +1,4 @@
-// ConvLSTM2D (Shi et al. 2015): an LSTM whose products are convolutions, unrolled.
+// ConvLSTM1D and ConvLSTM2D (Shi et al. 2015): an LSTM whose products are convolutions, unrolled.
 
 #include <algorithm>
 
@@ -16,9 +16,9 @@ struct Settings {
   std::string activation, gate;
 };
 
-absl::StatusOr<Settings> ReadSettings(LayerContext& c) {
+absl::StatusOr<Settings> ReadSettings(LayerContext& c, size_t dimensions) {
   Settings s;
-  s.input = Window::Read(c.config, 2);
+  s.input = Window::Read(c.config, dimensions);
   s.state = {s.input.kernel, {1, 1}, {1, 1}, schema::Padding_SAME};
   s.filters = c.config.Int("filters", 1, kMaxWindow);
   s.use_bias = c.config.Bool("use_bias", true);
@@ -39,15 +39,20 @@ absl::StatusOr<Settings> ReadSettings(LayerContext& c) {
 
 // {kernel, bias, recurrent kernel, zeros}, outputs first.
 absl::StatusOr<std::vector<int32_t>> TakeWeights(LayerContext& c, const Settings& s,
-                                                 int32_t channels) {
+                                                 int32_t channels, size_t dimensions) {
   return c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
     const int32_t width = c.Size(int64_t{4} * s.filters);
     LS_RETURN_IF_ERROR(c.status());
     const int32_t h = s.input.kernel[0], w = s.input.kernel[1];
     WeightScope scope = c.weights.Part("cell");
     LS_ASSIGN_OR_RETURN(const auto kernels, scope.Take({"kernel", "recurrent_kernel"}));
-    LS_RETURN_IF_ERROR(CheckWeight(kernels[0], {h, w, channels, width}, "kernel"));
-    LS_RETURN_IF_ERROR(CheckWeight(kernels[1], {h, w, s.filters, width}, "recurrent_kernel"));
+    Shape of_input = {h, w, channels, width}, of_state = {h, w, s.filters, width};
+    if (dimensions == 1) {
+      of_input.erase(of_input.begin());
+      of_state.erase(of_state.begin());
+    }
+    LS_RETURN_IF_ERROR(CheckWeight(kernels[0], of_input, "kernel"));
+    LS_RETURN_IF_ERROR(CheckWeight(kernels[1], of_state, "recurrent_kernel"));
     const auto outputs = static_cast<size_t>(width);
     std::vector<float> bias(outputs, 0.0f);
     const std::vector<float> zeros = bias;
@@ -91,23 +96,36 @@ absl::Status Advance(LayerContext& c, const Settings& s, int32_t sums, int32_t* 
   return absl::OkStatus();
 }
 
+// Without the row that a layer of one dimension has not: the third dimension from the end.
+absl::StatusOr<int32_t> WithoutRow(LayerContext& c, int32_t x) {
+  Shape shape = c.shape(x);
+  shape.erase(shape.end() - 3);
+  return c.Reshape(x, shape, "Squeeze");
+}
+
+template <size_t kDimensions>
 absl::StatusOr<std::vector<int32_t>> ConvLstm(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(5));
+  LS_RETURN_IF_ERROR(c.CheckRank(kDimensions + 3));
   LS_ASSIGN_OR_RETURN(const int32_t steps, c.KnownDim(1));
-  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(4));
+  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(kDimensions + 2));
   if (steps > kMaxSteps) return Unsupported("{} steps are too many ({} at most)", steps, kMaxSteps);
   if (c.inputs().size() != 1 || c.Keyword("initial_state") != nullptr ||
-      c.Keyword("mask") != nullptr) {
+      c.Keyword("mask") != nullptr || c.mask(0) != nullptr) {
     return Unsupported("it is called with an initial state or a mask");
   }
-  LS_ASSIGN_OR_RETURN(const Settings s, ReadSettings(c));
-  LS_ASSIGN_OR_RETURN(const std::vector<int32_t> weights, TakeWeights(c, s, channels));
-  const Shape in = c.in_shape();
+  LS_ASSIGN_OR_RETURN(const Settings s, ReadSettings(c, kDimensions));
+  LS_ASSIGN_OR_RETURN(const std::vector<int32_t> weights, TakeWeights(c, s, channels, kDimensions));
+  int32_t all = c.input();
+  if (kDimensions == 1) {
+    const Shape line = c.in_shape();
+    LS_ASSIGN_OR_RETURN(all, c.Reshape(all, {line[0], line[1], 1, line[2], line[3]}, "ExpandDims"));
+  }
+  const Shape in = c.shape(all);
   schema::UnpackOptionsT unpack;
   unpack.num = steps;
   unpack.axis = 1;
   const std::vector<int32_t> pictures =
-      c.AddMany(schema::BuiltinOperator_UNPACK, std::move(unpack), {c.input()}, "unpack",
+      c.AddMany(schema::BuiltinOperator_UNPACK, std::move(unpack), {all}, "unpack",
                 std::vector<Shape>(static_cast<size_t>(steps), {in[0], in[2], in[3], in[4]}));
   int32_t h = -1, cell = -1;
   std::vector<int32_t> outputs;
@@ -133,13 +151,18 @@ absl::StatusOr<std::vector<int32_t>> ConvLstm(LayerContext& c) {
     result[0] = c.Add(schema::BuiltinOperator_PACK, std::move(pack), outputs, "pack", shape);
   }
   if (s.return_state) result.insert(result.end(), {h, cell});
+  for (int32_t& t : result) {
+    if (kDimensions == 2) break;
+    LS_ASSIGN_OR_RETURN(t, WithoutRow(c, t));
+  }
   return result;
 }
 
 }  // namespace
 
 std::vector<LayerKind> ConvLstmLayers() {
-  return {{.class_name = "ConvLSTM2D", .convert_many = ConvLstm}};
+  return {{.class_name = "ConvLSTM1D", .convert_many = ConvLstm<1>},
+          {.class_name = "ConvLSTM2D", .convert_many = ConvLstm<2>}};
 }
 
 }  // namespace litesmith::keras

@@ -133,17 +133,6 @@ absl::StatusOr<int32_t> SeparableConv(LayerContext& c) {
                kDimensions);
 }
 
-// The output size along one dimension as Keras computes it.
-int64_t TransposedSize(const Window& w, size_t d, int64_t size, const Json* output_padding,
-                       int64_t extra) {
-  const int64_t kernel = w.kernel[d], stride = w.strides[d];
-  const bool same = w.padding == schema::Padding_SAME;
-  if (output_padding != nullptr) {
-    return (size - 1) * stride + kernel - (same ? kernel / 2 * 2 : 0) + extra;
-  }
-  return same ? size * stride : size * stride + std::max<int64_t>(kernel - stride, 0);
-}
-
 // [batch of x, h, w, channels] as a tensor.
 int32_t ShapeLike(LayerContext& c, int32_t x, const Shape& shape) {
   if (shape[0] > 0) return c.Indices("output_shape", shape);
@@ -228,41 +217,6 @@ absl::StatusOr<int32_t> ConvTranspose(LayerContext& c) {
   return Leave(c, y, kDimensions);
 }
 
-absl::StatusOr<int32_t> Conv3D(LayerContext& c) {
-  LS_RETURN_IF_ERROR(c.CheckRank(5));
-  LS_ASSIGN_OR_RETURN(const int32_t channels, c.KnownDim(4));
-  const Window w = Window::Read(c.config, 3);
-  const int32_t filters = c.config.Int("filters", 1, kMaxWindow);
-  const bool use_bias = c.config.Bool("use_bias", true);
-  const int32_t groups = c.config.Int("groups", 1, kMaxWindow, 1);
-  LS_RETURN_IF_ERROR(c.status());
-  if (groups != 1) return Unsupported("TFLite has no three-dimensional convolution with groups");
-  LS_ASSIGN_OR_RETURN(
-      const auto constants, c.Constants("", [&]() -> absl::StatusOr<std::vector<int32_t>> {
-        LS_ASSIGN_OR_RETURN(const auto kernel, c.weights.Take({"kernel"}));
-        const Shape want = {w.kernel[0], w.kernel[1], w.kernel[2], channels, filters};
-        LS_RETURN_IF_ERROR(CheckWeight(kernel[0], want, "kernel"));
-        LS_ASSIGN_OR_RETURN(const int32_t weights, c.Constant("kernel", want, kernel[0].values));
-        LS_ASSIGN_OR_RETURN(const int32_t bias, Bias(c, use_bias, filters));
-        return std::vector<int32_t>{weights, bias};
-      }));
-  Shape shape = c.in_shape();
-  for (size_t d = 0; d < 3; ++d) shape[d + 1] = w.OutputSize(c, d, shape[d + 1]);
-  shape[4] = filters;
-  LS_RETURN_IF_ERROR(c.status());
-  schema::Conv3DOptionsT options;
-  options.padding = w.padding;
-  options.stride_d = w.strides[0];
-  options.stride_h = w.strides[1];
-  options.stride_w = w.strides[2];
-  options.dilation_d_factor = w.dilation[0];
-  options.dilation_h_factor = w.dilation[1];
-  options.dilation_w_factor = w.dilation[2];
-  const int32_t y = c.Add(schema::BuiltinOperator_CONV_3D, std::move(options),
-                          {c.input(), constants[0], constants[1]}, "Conv3D", std::move(shape));
-  return ActivateByConfig(c, y);
-}
-
 absl::StatusOr<int32_t> Dense(LayerContext& c) {
   const size_t rank = c.in_shape().size();
   if (rank < 2) return Invalid("its input has shape {}", ShapeString(c.in_shape()));
@@ -295,14 +249,13 @@ absl::StatusOr<int32_t> Dense(LayerContext& c) {
 std::vector<LayerKind> ConvolutionLayers() {
   return {{.class_name = "Conv1D", .convert = Conv<1>},
           {.class_name = "Conv2D", .convert = Conv<2>},
-          {.class_name = "Conv3D", .convert = Conv3D},
           {.class_name = "DepthwiseConv1D", .convert = DepthwiseConv<1>},
           {.class_name = "DepthwiseConv2D", .convert = DepthwiseConv<2>},
           {.class_name = "SeparableConv1D", .convert = SeparableConv<1>},
           {.class_name = "SeparableConv2D", .convert = SeparableConv<2>},
           {.class_name = "Conv1DTranspose", .convert = ConvTranspose<1>},
           {.class_name = "Conv2DTranspose", .convert = ConvTranspose<2>},
-          {.class_name = "Dense", .convert = Dense}};
+          {.class_name = "Dense", .convert = Dense, .masks = MaskRule::kPass}};
 }
 
 }  // namespace litesmith::keras

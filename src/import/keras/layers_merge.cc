@@ -73,7 +73,13 @@ absl::StatusOr<int32_t> Concatenate(LayerContext& c) {
   if (axis < 0) axis += rank;
   Shape shape = c.in_shape();
   int64_t sum = 0;
-  for (int32_t x : c.inputs()) {
+  const TensorType first = c.graph().type(c.input());
+  std::vector<int32_t> inputs = c.inputs();
+  if (std::any_of(inputs.begin(), inputs.end(),
+                  [&](int32_t x) { return c.graph().type(x) != first; })) {
+    for (int32_t& x : inputs) x = c.CastTo(x, schema::TensorType_FLOAT32);
+  }
+  for (int32_t x : inputs) {
     const Shape& other = c.shape(x);
     if (other.size() != shape.size()) return Invalid("its inputs differ in rank");
     for (size_t d = 0; d < shape.size(); ++d) {
@@ -91,20 +97,24 @@ absl::StatusOr<int32_t> Concatenate(LayerContext& c) {
   LS_RETURN_IF_ERROR(c.status());
   schema::ConcatenationOptionsT options;
   options.axis = axis;
-  return c.Add(schema::BuiltinOperator_CONCATENATION, std::move(options), c.inputs(), "concat",
-               std::move(shape));
+  const TensorType type = c.graph().type(inputs[0]);
+  return c.Add(schema::BuiltinOperator_CONCATENATION, std::move(options), inputs, "concat",
+               std::move(shape), type);
 }
 
 }  // namespace
 
 std::vector<LayerKind> MergeLayers() {
-  return {{.class_name = "Add", .convert = Add},
-          {.class_name = "Subtract", .convert = Subtract},
-          {.class_name = "Multiply", .convert = Multiply},
-          {.class_name = "Average", .convert = Average},
-          {.class_name = "Maximum", .convert = Maximum},
-          {.class_name = "Minimum", .convert = Minimum},
-          {.class_name = "Concatenate", .convert = Concatenate}};
+  return {{.class_name = "Add", .convert = Add, .masks = MaskRule::kMerge},
+          {.class_name = "Subtract", .convert = Subtract, .masks = MaskRule::kMerge},
+          {.class_name = "Multiply", .convert = Multiply, .masks = MaskRule::kMerge},
+          {.class_name = "Average", .convert = Average, .masks = MaskRule::kMerge},
+          {.class_name = "Maximum", .convert = Maximum, .masks = MaskRule::kMerge},
+          {.class_name = "Minimum", .convert = Minimum, .masks = MaskRule::kMerge},
+          {.class_name = "Concatenate",
+           .convert = Concatenate,
+           .takes_integers = true,
+           .masks = MaskRule::kConcatenate}};
 }
 
 }  // namespace litesmith::keras

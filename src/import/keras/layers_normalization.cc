@@ -316,13 +316,17 @@ absl::StatusOr<int32_t> UnitLength(LayerContext& c, int32_t x, const std::vector
 }
 
 std::vector<LayerKind> NormalizationLayers() {
-  return {{.class_name = "BatchNormalization", .convert = BatchNormalization},
-          {.class_name = "LayerNormalization", .convert = LayerNormalization},
-          {.class_name = "UnitNormalization", .convert = UnitNormalization},
-          {.class_name = "RMSNormalization", .convert = RmsNormalization},
-          {.class_name = "GroupNormalization", .convert = GroupNormalization},
-          {.class_name = "Normalization", .convert = Normalization},
-          {.class_name = "Rescaling", .convert = Rescaling}};
+  return {
+      {.class_name = "BatchNormalization",
+       .convert = BatchNormalization,
+       .takes_mask = true,
+       .masks = MaskRule::kPass},
+      {.class_name = "LayerNormalization", .convert = LayerNormalization, .masks = MaskRule::kPass},
+      {.class_name = "UnitNormalization", .convert = UnitNormalization, .masks = MaskRule::kPass},
+      {.class_name = "RMSNormalization", .convert = RmsNormalization},
+      {.class_name = "GroupNormalization", .convert = GroupNormalization, .masks = MaskRule::kPass},
+      {.class_name = "Normalization", .convert = Normalization, .masks = MaskRule::kPass},
+      {.class_name = "Rescaling", .convert = Rescaling, .masks = MaskRule::kPass}};
 }
 
 }  // namespace litesmith::keras

@@ -96,6 +96,31 @@ absl::StatusOr<int32_t> GlobalPool(LayerContext& c) {
                std::move(shape));
 }
 
+// The mean of the steps that count.
+absl::StatusOr<int32_t> MeanOfSteps(LayerContext& c) {
+  LS_RETURN_IF_ERROR(c.CheckRank(3));
+  LS_ASSIGN_OR_RETURN(const int32_t mask, StepMask(c));
+  if (mask < 0) return GlobalPool<schema::BuiltinOperator_MEAN, 3>(c);
+  const Shape in = c.in_shape(), steps = c.shape(mask);
+  if (steps.size() != 2 || c.config.String("data_format", "channels_last") != "channels_last") {
+    return Unsupported("it is called with a mask that cannot be imported");
+  }
+  const bool keep = c.config.Bool("keepdims", false);
+  LS_RETURN_IF_ERROR(c.status());
+  LS_ASSIGN_OR_RETURN(const int32_t column, c.Reshape(mask, {steps[0], steps[1], 1}, "mask"));
+  const int32_t weights = c.CastTo(column, schema::TensorType_FLOAT32);
+  LS_ASSIGN_OR_RETURN(const int32_t kept,
+                      c.Binary(schema::BuiltinOperator_MUL, c.input(), weights, "mul"));
+  const auto sum = [&](int32_t x, int32_t channels) {
+    schema::ReducerOptionsT options;
+    options.keep_dims = keep;
+    const Shape shape = keep ? Shape{in[0], 1, channels} : Shape{in[0], channels};
+    return c.Add(schema::BuiltinOperator_SUM, std::move(options), {x, c.Indices("axes", {1})},
+                 "Sum", shape);
+  };
+  return c.Binary(schema::BuiltinOperator_DIV, sum(kept, in[2]), sum(weights, 1), "mean");
+}
+
 }  // namespace
 
 std::vector<LayerKind> PoolingLayers() {
@@ -110,8 +135,7 @@ std::vector<LayerKind> PoolingLayers() {
       {.class_name = "AveragePool", .convert = Pool<kAverage, 2>},
       {.class_name = "AveragePooling1D", .convert = Pool<kAverage, 1>},
       {.class_name = "AveragePooling2D", .convert = Pool<kAverage, 2>},
-      {.class_name = "GlobalAveragePooling1D",
-       .convert = GlobalPool<schema::BuiltinOperator_MEAN, 3>},
+      {.class_name = "GlobalAveragePooling1D", .convert = MeanOfSteps, .takes_mask = true},
       {.class_name = "GlobalAveragePooling2D",
        .convert = GlobalPool<schema::BuiltinOperator_MEAN, 4>},
       {.class_name = "GlobalAveragePooling3D",

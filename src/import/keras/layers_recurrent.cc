@@ -1,4 +1,4 @@
-// Recurrent layers, unrolled over a known number of steps, and the wrappers around other layers.
+// Recurrent layers, unrolled over a known number of steps.
 
 #include <algorithm>
 
@@ -207,16 +207,14 @@ absl::StatusOr<State> SimpleStep(Cell& cell, const CellWeights& w, int32_t x, co
   return next;
 }
 
-// The mask of a call, [N, T], as one [N, 1] per step; empty where there is none.
-absl::StatusOr<Outputs> StepMasks(LayerContext& c, int32_t steps) {
-  const Operand* mask = c.Keyword("mask");
-  if (mask == nullptr) return Outputs();
-  const bool fits = mask->constant == nullptr && c.shape(mask->tensor).size() == 2 &&
-                    c.shape(mask->tensor)[1] == steps;
-  if (!fits || c.config.Bool("zero_output_for_mask", false)) {
+// The mask of a call, [N, T], as one [N, 1] per step; empty where there is none. `states`: it is
+// called with initial ones.
+absl::StatusOr<Outputs> StepMasks(LayerContext& c, int32_t steps, bool states) {
+  LS_ASSIGN_OR_RETURN(const int32_t truths, StepMask(c, states));
+  if (truths < 0) return Outputs();
+  if (c.shape(truths).size() != 2 || c.shape(truths)[1] != steps) {
     return Unsupported("it is called with a mask that cannot be imported");
   }
-  const int32_t truths = c.CastTo(mask->tensor, schema::TensorType_BOOL);
   const int32_t batch = c.shape(truths)[0];
   schema::UnpackOptionsT unpack;
   unpack.num = steps;
@@ -269,10 +267,11 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
   if (!initial.empty()) state.h = initial[0];
   if (initial.size() > 1) state.c = initial[1];
 
-  LS_ASSIGN_OR_RETURN(const Outputs mask, StepMasks(c, steps));
-  if (!mask.empty() && !initial.empty()) {
-    return Unsupported("it is called with a mask and an initial state");
-  }
+  LS_ASSIGN_OR_RETURN(const Outputs mask, StepMasks(c, steps, !initial.empty()));
+  const bool zeros = c.config.Bool("zero_output_for_mask", false);
+  // A step that does not count gives the output before it again, zeros at first: that is the state,
+  // unless the state begins otherwise.
+  const bool output_is_state = mask.empty() || (initial.empty() && !zeros);
   LS_ASSIGN_OR_RETURN(const int32_t all, cell.ProjectInput(c.input(), w.kernel, w.bias));
   const Shape step_shape = {c.in_shape()[0], cell.gates() * cell.units()};
   schema::UnpackOptionsT unpack;
@@ -282,6 +281,7 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
       c.AddMany(schema::BuiltinOperator_UNPACK, std::move(unpack), {all}, "unpack",
                 std::vector<Shape>(static_cast<size_t>(steps), step_shape));
   Outputs outputs;
+  int32_t output = -1;
   for (int32_t t = 0; t < steps; ++t) {
     const int32_t x = inputs[static_cast<size_t>(backwards ? steps - 1 - t : t)];
     const State before = state;
@@ -294,12 +294,14 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
     }
     if (!mask.empty()) {
       const int32_t keep = mask[static_cast<size_t>(backwards ? steps - 1 - t : t)];
+      if (!output_is_state) output = Choose(c, keep, state.h, zeros ? -1 : output);
       state.h = Choose(c, keep, state.h, before.h);
       if (kKind == Kind::kLstm) state.c = Choose(c, keep, state.c, before.c);
     }
-    outputs.push_back(state.h);
+    if (output_is_state) output = state.h;
+    outputs.push_back(output);
   }
-  Outputs result = {state.h};
+  Outputs result = {output};
   if (sequences) {
     schema::PackOptionsT pack;
     pack.values_count = steps;
@@ -314,127 +316,22 @@ absl::StatusOr<Outputs> Recurrent(LayerContext& c) {
   return result;
 }
 
-// RNN(cell): the cell's layer with the settings of both.
-absl::StatusOr<Outputs> Rnn(LayerContext& c) {
-  const Json* cell = c.config.Find("cell");
-  const Json* inner = cell == nullptr ? nullptr : Member(*cell, "config");
-  if (inner == nullptr || !inner->is_object()) return Invalid("its 'cell' is no layer");
-  const std::string name = StringMember(*cell, "class_name");
-  if (name != "LSTMCell" && name != "GRUCell" && name != "SimpleRNNCell") {
-    return Unsupported(
-        "its cell is of class '{}'; LSTMCell, GRUCell and SimpleRNNCell are supported",
-        Printable(name));
-  }
-  Json config = *inner;
-  for (const char* key : {"return_sequences", "return_state", "go_backwards", "stateful"}) {
-    config[key] = c.config.Bool(key, false);
-  }
-  LS_RETURN_IF_ERROR(c.status());
-  if (c.inputs().size() != 1 || c.Keyword("initial_state") != nullptr ||
-      c.Keyword("mask") != nullptr) {
-    return Unsupported("it is called with an initial state or a mask");
-  }
-  const Json& layer =
-      c.inner().Keep({{"class_name", name.substr(0, name.size() - 4)}, {"config", config}});
-  return c.inner().Convert(layer, c.weights, c.inputs(), c.name());
-}
-
-// ---- Wrappers
-// ----------------------------------------------------------------------------------------------
-
-absl::StatusOr<const Json*> InnerLayer(LayerContext& c, std::string_view key) {
-  const Json* layer = c.config.Find(key);
-  if (layer == nullptr || Member(*layer, "config") == nullptr) {
-    return Invalid("its '{}' is no layer", key);
-  }
-  return layer;
-}
-
-absl::StatusOr<int32_t> Merge(LayerContext& c, const std::string& mode, int32_t a, int32_t b) {
-  if (mode == "concat") {
-    Shape shape = c.shape(a);
-    shape.back() = c.Size(int64_t{shape.back()} + c.shape(b).back());
-    schema::ConcatenationOptionsT options;
-    options.axis = static_cast<int32_t>(shape.size()) - 1;
-    return c.Add(schema::BuiltinOperator_CONCATENATION, std::move(options), {a, b}, "concat",
-                 shape);
-  }
-  if (mode == "mul") return c.Binary(schema::BuiltinOperator_MUL, a, b, "mul");
-  if (mode != "sum" && mode != "ave") {
-    return Unsupported("its merge_mode '{}' is not supported", Printable(mode));
-  }
-  LS_ASSIGN_OR_RETURN(const int32_t sum, c.Binary(schema::BuiltinOperator_ADD, a, b, "add"));
-  if (mode == "sum") return sum;
-  return c.Binary(schema::BuiltinOperator_MUL, sum, c.Scalar("half", 0.5), "mul");
-}
-
-absl::StatusOr<Outputs> Bidirectional(LayerContext& c) {
-  LS_ASSIGN_OR_RETURN(const Json* forward, InnerLayer(c, "layer"));
-  const Json* backward = c.config.Find("backward_layer");
-  if (backward == nullptr) {  // Keras 2 keeps it only where it is not the mirror image
-    Json mirror = *forward;
-    const Json* way = Member(mirror["config"], "go_backwards");
-    mirror["config"]["go_backwards"] = !(way != nullptr && *way == Json(true));
-    backward = &c.inner().Keep(std::move(mirror));
-  }
-  const bool apart = c.config.json().contains("merge_mode") && !c.config.Has("merge_mode");
-  const std::string mode = c.config.String("merge_mode", "concat");
-  LS_RETURN_IF_ERROR(c.status());
-  if (c.inputs().size() != 1 || c.Keyword("initial_state") != nullptr) {
-    return Unsupported("initial states are not supported");
-  }
-  LS_ASSIGN_OR_RETURN(
-      const Outputs ahead,
-      c.inner().Convert(*forward, c.weights.Part("forward_layer"), c.inputs(), c.Named("forward")));
-  LS_ASSIGN_OR_RETURN(const Outputs behind,
-                      c.inner().Convert(*backward, c.weights.Part("backward_layer"), c.inputs(),
-                                        c.Named("backward")));
-  int32_t back = behind[0];
-  if (c.shape(back).size() == 3) {  // a sequence: in the input's order again
-    back = c.Add(schema::BuiltinOperator_REVERSE_V2, schema::ReverseV2OptionsT{},
-                 {back, c.Indices("axis", {1})}, "reverse", c.shape(back));
-  }
-  Outputs outputs = {ahead[0], back};
-  if (!apart) {
-    LS_ASSIGN_OR_RETURN(const int32_t merged, Merge(c, mode, ahead[0], back));
-    outputs = {merged};
-  }
-  for (const Outputs* way : {&ahead, &behind}) {  // their states
-    outputs.insert(outputs.end(), way->begin() + 1, way->end());
-  }
-  return outputs;
-}
-
-// The inner layer on every step, by making the steps part of the batch.
-absl::StatusOr<int32_t> TimeDistributed(LayerContext& c) {
-  LS_ASSIGN_OR_RETURN(const Json* layer, InnerLayer(c, "layer"));
-  const Shape in = c.in_shape();
-  if (in.size() < 3) return Invalid("its input has shape {}", ShapeString(in));
-  LS_ASSIGN_OR_RETURN(const int32_t steps, c.KnownDim(1));
-  Shape flat = {in[0] < 0 ? -1 : c.Size(int64_t{in[0]} * steps)};
-  flat.insert(flat.end(), in.begin() + 2, in.end());
-  LS_RETURN_IF_ERROR(c.status());
-  LS_ASSIGN_OR_RETURN(const int32_t x, c.Reshape(c.input(), flat));
-  const Json* inner_config = Member(*layer, "config");
-  LS_ASSIGN_OR_RETURN(const Outputs y,
-                      c.inner().Convert(*layer, c.weights.Part("layer"), {x},
-                                        c.Named(StringMember(*inner_config, "name"))));
-  if (y.size() != 1) return Unsupported("a layer with several outputs is not supported");
-  Shape out = {in[0], steps};
-  const Shape inner = c.shape(y[0]);
-  out.insert(out.end(), inner.begin() + 1, inner.end());
-  return c.Reshape(y[0], out);
-}
-
 }  // namespace
 
 std::vector<LayerKind> RecurrentLayers() {
-  return {{.class_name = "LSTM", .convert_many = Recurrent<Kind::kLstm>, .takes_mask = true},
-          {.class_name = "GRU", .convert_many = Recurrent<Kind::kGru>, .takes_mask = true},
-          {.class_name = "SimpleRNN", .convert_many = Recurrent<Kind::kSimple>, .takes_mask = true},
-          {.class_name = "RNN", .convert_many = Rnn},
-          {.class_name = "Bidirectional", .convert_many = Bidirectional},
-          {.class_name = "TimeDistributed", .convert = TimeDistributed}};
+  constexpr MaskRule kSequence = MaskRule::kSequence;
+  return {{.class_name = "LSTM",
+           .convert_many = Recurrent<Kind::kLstm>,
+           .takes_mask = true,
+           .masks = kSequence},
+          {.class_name = "GRU",
+           .convert_many = Recurrent<Kind::kGru>,
+           .takes_mask = true,
+           .masks = kSequence},
+          {.class_name = "SimpleRNN",
+           .convert_many = Recurrent<Kind::kSimple>,
+           .takes_mask = true,
+           .masks = kSequence}};
 }
 
 }  // namespace litesmith::keras

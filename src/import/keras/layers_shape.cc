@@ -305,13 +305,17 @@ std::vector<LayerKind> ShapeLayers() {
        .same_in_training = true},
       {.class_name = "Resizing", .convert = Resizing, .same_in_training = true},
       {.class_name = "RepeatVector", .convert = RepeatVector, .takes_integers = true},
-      {.class_name = "Masking", .convert = Masking},
-      {.class_name = "Embedding", .convert = Embedding, .takes_integers = true},
+      {.class_name = "Masking", .convert = Masking, .masks = MaskRule::kMasking},
+      {.class_name = "Embedding",
+       .convert = Embedding,
+       .takes_integers = true,
+       .masks = MaskRule::kEmbedding},
   };
   for (const char* name :
        {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
         "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity"}) {
-    kinds.push_back({.class_name = name, .convert = Nothing, .takes_integers = true});
+    kinds.push_back(
+        {.class_name = name, .convert = Nothing, .takes_integers = true, .masks = MaskRule::kPass});
   }
   for (const char* name : {"RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation",
                            "RandomContrast", "RandomBrightness"}) {

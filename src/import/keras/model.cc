@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kMaxCalls = 10000;
 constexpr size_t kMaxArguments = 10000;
+constexpr int kMaxNesting = 8;
 
 using LayerIndex = std::map<std::string, size_t, std::less<>>;
 
@@ -146,7 +147,7 @@ absl::Status ReadCalls(const Json& nodes, const LayerIndex& index, LayerConfig* 
 // input_layers and output_layers: one [layer, node, tensor], a list of them, or a dictionary of
 // them.
 absl::Status ReadEnds(const Json* ends, const LayerIndex& index, std::vector<TensorRef>* out,
-                      std::vector<std::string>* names) {
+                      std::vector<std::string>* names, int depth = 0) {
   if (ends == nullptr)
     return Invalid("the model's configuration does not name its inputs and outputs");
   if (IsRefList(*ends)) {
@@ -158,12 +159,16 @@ absl::Status ReadEnds(const Json* ends, const LayerIndex& index, std::vector<Ten
     return Invalid("the model's configuration has broken inputs or outputs");
   }
   for (const Json& item : *ends) {
+    if (item.is_array() && !IsRefList(item) && depth < kMaxNesting) {  // a list within the list
+      LS_RETURN_IF_ERROR(ReadEnds(&item, index, out, names, depth + 1));
+      continue;
+    }
     if (!IsRefList(item)) return Invalid("the model's configuration has broken inputs or outputs");
     LS_ASSIGN_OR_RETURN(const TensorRef ref, ReadRef(item[0], item[1], item[2], index));
     out->push_back(ref);
   }
   // In the order of the keys, as Keras itself flattens dictionaries.
-  if (ends->is_object()) {
+  if (ends->is_object() && out->size() == ends->size()) {
     for (const auto& [key, value] : ends->items()) names->push_back(key);
   }
   return absl::OkStatus();

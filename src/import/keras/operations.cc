@@ -1,6 +1,7 @@
 // Calls of keras.ops functions inside functional models (Keras 3), which stand among the layers.
 
 #include <algorithm>
+#include <cmath>
 
 #include "import/keras/layer.h"
 
@@ -88,6 +89,63 @@ template <BuiltinOperator kOp>
 absl::StatusOr<int32_t> Truths(LayerContext& c) {
   if (c.graph().type(c.input()) != TensorType_BOOL) return Unsupported("its input is no bool");
   return Reduction<kOp>(c);
+}
+
+// and, or: of truths, which numbers become by being other than 0.
+template <BuiltinOperator kOp>
+absl::StatusOr<int32_t> Logical(LayerContext& c) {
+  if (c.inputs().size() != 2) return Unsupported("it should have two tensors");
+  return c.Binary(kOp, c.CastTo(c.input(), TensorType_BOOL),
+                  c.CastTo(c.inputs()[1], TensorType_BOOL), EnumNameBuiltinOperator(kOp));
+}
+
+absl::StatusOr<int32_t> LogicalNot(LayerContext& c) {
+  return c.Add(BuiltinOperator_LOGICAL_NOT, LogicalNotOptionsT{},
+               {c.CastTo(c.input(), TensorType_BOOL)}, "Not", c.in_shape(), TensorType_BOOL);
+}
+
+// zeros_like and ones_like.
+template <bool kOnes>
+absl::StatusOr<int32_t> Like(LayerContext& c) {
+  const std::string name = c.config.String("dtype", "");
+  TensorType type = c.graph().type(c.input());
+  if (name == "bool") {
+    type = TensorType_BOOL;
+  } else if (name == "int32") {
+    type = TensorType_INT32;
+  } else if (!name.empty()) {
+    type = TensorType_FLOAT32;
+  }
+  LS_RETURN_IF_ERROR(c.status());
+  int32_t x = c.CastTo(c.input(), type == TensorType_INT32 ? type : TensorType_FLOAT32);
+  x = c.Add(BuiltinOperator_ZEROS_LIKE, ZerosLikeOptionsT{}, {x}, "Zeros", c.in_shape(),
+            c.graph().type(x));
+  if (kOnes) {
+    LS_ASSIGN_OR_RETURN(x, c.Binary(BuiltinOperator_EQUAL, x, x, "Ones"));
+  }
+  return c.CastTo(x, type);
+}
+
+// 1 / x.
+absl::StatusOr<int32_t> Reciprocal(LayerContext& c) {
+  return c.Binary(BuiltinOperator_DIV, c.Scalar("one", 1.0), c.input(), "Reciprocal");
+}
+
+absl::StatusOr<int32_t> Expm1(LayerContext& c) {
+  return c.Binary(BuiltinOperator_SUB, c.Unary(BuiltinOperator_EXP, c.input(), "Exp"),
+                  c.Scalar("one", 1.0), "Sub");
+}
+
+// log(x) by the logarithm of the base.
+template <int kBase>
+absl::StatusOr<int32_t> LogBase(LayerContext& c) {
+  return c.Binary(BuiltinOperator_MUL, c.Unary(BuiltinOperator_LOG, c.input(), "Log"),
+                  c.Scalar("factor", 1.0 / std::log(double{kBase})), "Mul");
+}
+
+absl::StatusOr<int32_t> Tangent(LayerContext& c) {
+  return c.Binary(BuiltinOperator_DIV, c.Unary(BuiltinOperator_SIN, c.input(), "Sin"),
+                  c.Unary(BuiltinOperator_COS, c.input(), "Cos"), "Tan");
 }
 
 absl::StatusOr<int32_t> Round(LayerContext& c) {
@@ -190,7 +248,11 @@ absl::StatusOr<int32_t> Clip(LayerContext& c) {
 
 constexpr char kRelu[] = "relu", kRelu6[] = "relu6", kSigmoid[] = "sigmoid", kSilu[] = "silu",
                kTanh[] = "tanh", kSoftplus[] = "softplus", kHardSigmoid[] = "hard_sigmoid",
-               kHardSilu[] = "hard_silu", kElu[] = "elu", kLogSoftmax[] = "log_softmax";
+               kHardSilu[] = "hard_silu", kElu[] = "elu", kLogSoftmax[] = "log_softmax",
+               kSelu[] = "selu", kSoftsign[] = "softsign", kMish[] = "mish",
+               kSquareplus[] = "squareplus", kHardTanh[] = "hard_tanh",
+               kTanhShrink[] = "tanh_shrink", kLogSigmoid[] = "log_sigmoid",
+               kSparsePlus[] = "sparse_plus", kSparseSigmoid[] = "sparse_sigmoid";
 
 }  // namespace
 
@@ -232,6 +294,21 @@ std::vector<LayerKind> Operations() {
       {.class_name = "NotEqual", .convert = Two<BuiltinOperator_NOT_EQUAL>},
       {.class_name = "Any", .convert = Truths<BuiltinOperator_REDUCE_ANY>, .takes_integers = true},
       {.class_name = "All", .convert = Truths<BuiltinOperator_REDUCE_ALL>, .takes_integers = true},
+      {.class_name = "LogicalAnd",
+       .convert = Logical<BuiltinOperator_LOGICAL_AND>,
+       .takes_integers = true},
+      {.class_name = "LogicalOr",
+       .convert = Logical<BuiltinOperator_LOGICAL_OR>,
+       .takes_integers = true},
+      {.class_name = "LogicalNot", .convert = LogicalNot, .takes_integers = true},
+      {.class_name = "ZerosLike", .convert = Like<false>, .takes_integers = true},
+      {.class_name = "OnesLike", .convert = Like<true>, .takes_integers = true},
+      {.class_name = "Reciprocal", .convert = Reciprocal},
+      {.class_name = "Expm1", .convert = Expm1},
+      {.class_name = "Log2", .convert = LogBase<2>},
+      {.class_name = "Log10", .convert = LogBase<10>},
+      {.class_name = "Tan", .convert = Tangent},
+      {.class_name = "SquaredDifference", .convert = Two<BuiltinOperator_SQUARED_DIFFERENCE>},
       {.class_name = "Exp", .convert = One<BuiltinOperator_EXP>},
       {.class_name = "Log", .convert = One<BuiltinOperator_LOG>},
       {.class_name = "Negative", .convert = One<BuiltinOperator_NEG>},
@@ -248,7 +325,16 @@ std::vector<LayerKind> Operations() {
       {.class_name = "Tanh", .convert = Function<kTanh>},
       {.class_name = "Softplus", .convert = Function<kSoftplus>},
       {.class_name = "HardSigmoid", .convert = Function<kHardSigmoid>},
-      {.class_name = "HardSilu", .convert = Function<kHardSilu>}};
+      {.class_name = "HardSilu", .convert = Function<kHardSilu>},
+      {.class_name = "Selu", .convert = Function<kSelu>},
+      {.class_name = "Softsign", .convert = Function<kSoftsign>},
+      {.class_name = "Mish", .convert = Function<kMish>},
+      {.class_name = "Squareplus", .convert = Function<kSquareplus>},
+      {.class_name = "HardTanh", .convert = Function<kHardTanh>},
+      {.class_name = "TanhShrink", .convert = Function<kTanhShrink>},
+      {.class_name = "LogSigmoid", .convert = Function<kLogSigmoid>},
+      {.class_name = "SparsePlus", .convert = Function<kSparsePlus>},
+      {.class_name = "SparseSigmoid", .convert = Function<kSparseSigmoid>}};
 }
 
 }  // namespace litesmith::keras

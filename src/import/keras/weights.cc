@@ -112,10 +112,17 @@ WeightScope WeightScope::Layer(std::string_view name, std::string_view counted_n
 
 WeightScope WeightScope::Part(std::string_view attribute) const {
   WeightScope scope = *this;
-  if (by_names_) return scope;  // goes on in the shared list
+  scope.is_its_part_ = false;
+  if (by_names_ || is_its_part_) return scope;  // goes on in the shared list
   scope.path_ += "/" + std::string(attribute);
   scope.resolved_ = false;
   scope.next_ = 0;
+  return scope;
+}
+
+WeightScope WeightScope::Itself() const {
+  WeightScope scope = *this;
+  scope.is_its_part_ = true;
   return scope;
 }
 

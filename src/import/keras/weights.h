@@ -37,6 +37,9 @@ class WeightScope {
   // not separated by part: its parts must be asked for in the order of their weights.
   WeightScope Part(std::string_view attribute) const;
 
+  // The same place, for a layer whose only part was stored as itself (a cell among others).
+  WeightScope Itself() const;
+
   // The next weights, one per name (only used in messages). Errors say what is missing.
   absl::StatusOr<std::vector<Weight>> Take(const std::vector<std::string>& names);
 
@@ -61,6 +64,7 @@ class WeightScope {
   std::string path_;  // Keras 3: the folder; Keras 2: the top-level layer
   std::string layers_ = "layers";
   bool is_layer_ = false;
+  bool is_its_part_ = false;
   std::vector<std::string> inner_;  // Keras 2: names of the nested layers on the way
 
   bool resolved_ = false;
