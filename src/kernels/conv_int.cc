@@ -42,7 +42,7 @@ struct Layout {
 };
 
 inline void CopyNumbers(const RowQuantizer* /*q*/, const int8_t* in, size_t count, uint8_t* out) {
-  FlipInt8(in, count, out);
+  FlipInt8({1, 0, count, 0, count, 0}, in, out);
 }
 inline void CopyNumbers(const RowQuantizer* q, const float* in, size_t count, uint8_t* out) {
   QuantizeFlipped(*q, in, count, out);
@@ -65,9 +65,11 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
   const size_t before = std::min(row, size_t(std::max(g.pad_w, 0)) * g.in_c);
   const size_t inner = std::min(in_row, row - before);
   const auto* from = static_cast<const In*>(input.data);
+  const bool sparse = g.filter_h == 1 && g.stride_h > 1;  // some rows are not read
   const bool whole = before == 0 && inner == row && row == in_row;
   for (size_t i = begin, count = 1; i < end; i += count) {
     count = 1;
+    if (sparse && i % layout.images.height % static_cast<size_t>(g.stride_h) != 0) continue;
     To* to = padded + i * row;
     const size_t image = first_image + i / layout.images.height;
     int32_t border = input.zero_points[input.per_image ? image : 0];
@@ -83,8 +85,13 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
     if (whole) {  // rows without a border lie one after the other
       const size_t bottom =
           std::min(size_t(g.in_h - y), layout.images.height - i % layout.images.height);
-      count = std::min(end - i, bottom);
+      count = sparse ? 1 : std::min(end - i, bottom);
       CopyNumbers(q, source, count * row, to);
+      continue;
+    }
+    if constexpr (std::is_same_v<In, int8_t> && sizeof(To) == 1) {  // rows of one image at once
+      count = sparse ? 1 : std::min(end - i, size_t(g.in_h - y));
+      FlipInt8({count, in_row, inner, before, row, zero}, source, to);
       continue;
     }
     std::fill_n(to, before, zero);

@@ -26,7 +26,7 @@ void Widen(const In* in, size_t count, int16_t* out) {
 void WidenS8(const int8_t* in, size_t count, int16_t* out) { Widen(in, count, out); }
 void WidenU8(const uint8_t* in, size_t count, int16_t* out) { Widen(in, count, out); }
 
-void Flip(const int8_t* in, size_t count, uint8_t* out) {
+HWY_INLINE void Flip(const int8_t* in, size_t count, uint8_t* out) {
   const hn::ScalableTag<uint8_t> d;
   const auto flip = hn::Set(d, uint8_t{0x80});
   const auto* from = reinterpret_cast<const uint8_t*>(in);
@@ -42,6 +42,27 @@ void Flip(const int8_t* in, size_t count, uint8_t* out) {
   for (; i < count; ++i) out[i] = from[i] ^ 0x80;
 }
 
+HWY_INLINE void FillSome(uint8_t value, size_t count, uint8_t* out) {
+  const hn::CappedTag<uint8_t, 16> d;
+  const size_t lanes = hn::Lanes(d);
+  if (count < lanes) {
+    for (size_t i = 0; i < count; ++i) out[i] = value;
+    return;
+  }
+  const auto values = hn::Set(d, value);
+  for (size_t i = 0; i + lanes <= count; i += lanes) hn::StoreU(values, d, out + i);
+  hn::StoreU(values, d, out + count - lanes);
+}
+
+void FlipBordered(const BorderedRows& rows, const int8_t* in, uint8_t* out) {
+  const size_t after = rows.out_row - rows.before - rows.inner;
+  for (size_t i = 0; i < rows.count; ++i, in += rows.in_row, out += rows.out_row) {
+    FillSome(rows.border, rows.before, out);
+    Flip(in, rows.inner, out + rows.before);
+    FillSome(rows.border, after, out + rows.before + rows.inner);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace litesmith
 HWY_AFTER_NAMESPACE();
@@ -52,7 +73,7 @@ namespace {
 
 HWY_EXPORT(WidenS8);
 HWY_EXPORT(WidenU8);
-HWY_EXPORT(Flip);
+HWY_EXPORT(FlipBordered);
 
 }  // namespace
 
@@ -64,8 +85,8 @@ template <>
 void WidenInt(const uint8_t* in, size_t count, int16_t* out) {
   HWY_DYNAMIC_DISPATCH(WidenU8)(in, count, out);
 }
-void FlipInt8(const int8_t* in, size_t count, uint8_t* out) {
-  HWY_DYNAMIC_DISPATCH(Flip)(in, count, out);
+void FlipInt8(const BorderedRows& rows, const int8_t* in, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(FlipBordered)(rows, in, out);
 }
 int64_t CopyIntTargets() { return HWY_TARGETS; }
 

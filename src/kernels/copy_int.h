@@ -12,8 +12,14 @@ namespace litesmith {
 template <typename In>
 void WidenInt(const In* in, size_t count, int16_t* out);
 
-// out[i] = in[i] + 128, unsigned.
-void FlipInt8(const int8_t* in, size_t count, uint8_t* out);
+// `count` rows: of each `before` bytes of border, the first `inner` of its own, and border up to
+// `out_row`. A call for each row took as long as the row (ResNet8: 0.0317 -> 0.0313 ms).
+struct BorderedRows {
+  size_t count = 1, in_row = 0, inner = 0, before = 0, out_row = 0;
+  uint8_t border = 0;
+};
+// With 128 added to the numbers, unsigned.
+void FlipInt8(const BorderedRows& rows, const int8_t* in, uint8_t* out);
 
 int64_t CopyIntTargets();
 

@@ -276,6 +276,19 @@ bool FindLines(const Product& p, size_t n, size_t columns, IntTileLines* lines) 
   return true;
 }
 
+// Where the sums of a panel start, whose left operand is less by `zero`.
+void StartPanel(const int32_t* __restrict start, const int32_t* __restrict sums, uint32_t zero,
+                int32_t* __restrict init) {
+  for (size_t i = 0; i < kIntPanel; ++i) {
+    init[i] = static_cast<int32_t>(0 - zero * static_cast<uint32_t>(sums[i]));
+  }
+  if (start == nullptr) return;
+  for (size_t i = 0; i < kIntPanel; ++i) {
+    init[i] =
+        static_cast<int32_t>(static_cast<uint32_t>(init[i]) + static_cast<uint32_t>(start[i]));
+  }
+}
+
 // The same for the float stage of rows [m, m + rows), where they share a row scale; `init` and
 // `scale` get two panels.
 bool FindFloats(const Product& p, size_t m, size_t rows, size_t n, size_t columns, int32_t* init,
@@ -289,14 +302,18 @@ bool FindFloats(const Product& p, size_t m, size_t rows, size_t n, size_t column
   const float row_scale = s.row_scale[image];
   floats->twice = s.column_scale != nullptr && s.columns_first;
   const auto zero = static_cast<uint32_t>(s.row_zero == nullptr ? 0 : s.row_zero[image]);
-  const size_t size = (columns + kIntPanel - 1) / kIntPanel * kIntPanel;
-  for (size_t i = 0; i < size; ++i) {
-    const uint32_t start = p.init == nullptr ? 0 : static_cast<uint32_t>(p.init[n + i]);
-    init[i] = static_cast<int32_t>(start - zero * static_cast<uint32_t>(s.column_sum[at + i]));
-    const float column = s.column_scale == nullptr ? 1.0f : s.column_scale[at + i];
-    scale[i] = floats->twice ? column : column * row_scale;
+  for (size_t i = 0; i < columns; i += kIntPanel) {
+    StartPanel(p.init == nullptr ? nullptr : p.init + n + i, s.column_sum + at + i, zero, init + i);
   }
   floats->scale = scale;
+  if (floats->twice) {
+    floats->scale = s.column_scale + at;
+  } else {
+    const size_t size = (columns + kIntPanel - 1) / kIntPanel * kIntPanel;
+    for (size_t i = 0; i < size; ++i) {
+      scale[i] = row_scale * (s.column_scale == nullptr ? 1.0f : s.column_scale[at + i]);
+    }
+  }
   floats->bias = s.bias == nullptr ? nullptr : s.bias + at;
   floats->row_scale = row_scale;
   floats->low = s.float_low;
@@ -383,8 +400,10 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
   }
 }
 
-size_t RowsOfBlock(const IntWeights& b, bool wide_sums) {
-  const size_t depth = b.taps * b.groups * 4;
+size_t RowsOfBlock(const IntLeft& a, const IntWeights& b, bool wide_sums) {
+  size_t depth = b.taps * b.groups * 4;
+  // What rows of a convolution share is there once.
+  if (b.bytes) depth = std::min(depth, b.taps * static_cast<size_t>(std::abs(a.step)));
   if (wide_sums || depth == 0) return kBlockRows;
   if (!b.bytes) return depth <= kShallow ? kMostRows : kBlockRows;
   return std::clamp(kBlockBytes / depth / kBlockRows * kBlockRows, kBlockRows, kMostRows);
@@ -508,7 +527,10 @@ void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* ini
   IntTileFunction tile = b.bytes ? b.kernel->bytes : b.kernel->pairs;
   if (tile == nullptr) tile = HWY_DYNAMIC_DISPATCH(RunTile);
   const Product product{b, tile, wide_sums ? nullptr : init, wide_sums, stage};
-  const size_t rows = RowsOfBlock(b, wide_sums);
+  const bool serial = m * b.columns * b.taps * b.run < kSerialWork;
+  size_t rows = RowsOfBlock(a, b, wide_sums);
+  // Without a small rest, whose weights would be read once more.
+  if (serial && m <= rows + rows / 2 && !wide_sums) rows = std::min(m, kMostRows);
   const size_t row_blocks = (m + rows - 1) / rows;
   const size_t column_blocks = (b.columns + kBlockColumns - 1) / kBlockColumns;
   const auto body = [&](size_t begin, size_t end) {
@@ -519,7 +541,6 @@ void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* ini
                std::min(column + kBlockColumns, b.columns));
     }
   };
-  const bool serial = m * b.columns * b.taps * b.run < kSerialWork;
   ParallelFor(serial ? nullptr : threads, row_blocks * column_blocks, 1, std::cref(body));
 }
 

@@ -429,11 +429,56 @@ inline __attribute__((always_inline)) void RunSpaced(const IntTile& t, size_t fi
   Out::template Finish<kM, kN>(t, first, sum);
 }
 
+// RunSinglePanel for rows that are t.step apart, with an even number of groups: in the loop over
+// tiles (1024x16x144 in int8: 5.9 -> 5.6 us).
+template <class Op, class Out>
+inline __attribute__((always_inline)) void RunSpacedPairs(const IntTile& t, size_t first) {
+  __m512i low[kRows], high[kRows];
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kRows; ++m) low[m] = high[m] = _mm512_setzero_si512();
+  const __m512i flip = _mm512_set1_epi32(static_cast<int32_t>(t.flip));
+  const std::byte* b = t.panels[0];
+  const ptrdiff_t step = t.step, step3 = 3 * step;
+  const size_t bytes = 4 * t.groups;
+  for (size_t tap = 0; tap < t.num_taps; ++tap) {
+    const std::byte* p = t.rows[first] + (t.taps == nullptr ? 0 : t.taps[tap]) + t.offset;
+    const std::byte* q = p + 4 * step;
+    for (const std::byte* end = p + bytes; p != end; p += 8, q += 8, b += 128) {
+      const __m512i even = _mm512_load_si512(b), odd = _mm512_load_si512(b + 64);
+      const __m512i b_low = _mm512_unpacklo_epi32(even, odd);
+      const __m512i b_high = _mm512_unpackhi_epi32(even, odd);
+#pragma GCC unroll 8
+      for (size_t m = 0; m < kRows; ++m) {
+        const size_t i = m % 4;
+        const ptrdiff_t row = i == 3 ? step3 : static_cast<ptrdiff_t>(i) * step;
+        int64_t groups;
+        __builtin_memcpy(&groups, (m < 4 ? p : q) + row, sizeof(groups));
+        const __m512i a = Op::Left(_mm512_set1_epi64(groups), flip);
+        low[m] = Op::Dot(low[m], a, b_low);
+        high[m] = Op::Dot(high[m], a, b_high);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kRows; ++m) asm volatile("" : "+v"(low[m]), "+v"(high[m]));
+  const __m512i init = _mm512_loadu_si512(t.init);
+  __m512i sum[kRows][1];
+#pragma GCC unroll 8
+  for (size_t m = 0; m < kRows; ++m) {
+    const __m512 l = _mm512_castsi512_ps(low[m]), h = _mm512_castsi512_ps(high[m]);
+    const __m512i even = _mm512_castps_si512(_mm512_shuffle_ps(l, h, 0x88));
+    const __m512i odd = _mm512_castps_si512(_mm512_shuffle_ps(l, h, 0xdd));
+    sum[m][0] = _mm512_add_epi32(_mm512_add_epi32(even, odd), init);
+  }
+  Out::template Finish<kRows, 1>(t, first, sum);
+}
+
 // The tile is a copy: what is stored could change the caller's.
 template <class Op, class Out>
 inline __attribute__((always_inline)) void RunOnePanel(const IntTile t) {
   // What joining the sums of RunSinglePanel costs, its loop earns in this many groups.
   const bool shallow = t.num_taps * t.groups <= 12;
+  const bool pairs = t.groups % 2 == 0;
   size_t m = 0;
   while (m + kRows <= t.num_rows) {
     const bool spaced = (t.spaced >> (m / kRows) & 3) == 3;
@@ -442,7 +487,11 @@ inline __attribute__((always_inline)) void RunOnePanel(const IntTile t) {
       m += 2 * kRows;
       continue;
     }
-    RunSinglePanel<Op, Out>(t, m);
+    if (pairs && (t.spaced >> (m / kRows) & 1) != 0) {
+      RunSpacedPairs<Op, Out>(t, m);
+    } else {
+      RunSinglePanel<Op, Out>(t, m);
+    }
     m += kRows;
   }
 }

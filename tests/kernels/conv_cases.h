@@ -51,6 +51,7 @@ inline std::vector<reference::ConvGeometry> ConvCases() {
       MakeConv(5, 4, 16, 24, 3, 1, 1, true),
       MakeConv(2, 6, 20, 7, 1, 1, 1, false),
       MakeConv(2, 6, 20, 17, 1, 2, 1, true),
+      MakeConv(2, 7, 5, 9, 1, 2, 1, true),
       MakeConv(2, 9, 4, 6, 3, 1, 2, true),
       MakeConv(1, 11, 4, 6, 3, 1, 3, false),
       MakeConv(1, 8, 6, 9, 3, 1, 1, true, 3),
