@@ -14,6 +14,8 @@ using reference::ConvGeometry;
 
 // Positions that one pass should have at least, so that small images share register tiles.
 constexpr size_t kPassPositions = 256;
+// Floats to copy that are worth a thread.
+constexpr size_t kLeastCopied = 8192;
 
 struct Groups {
   size_t count, filters, depth;
@@ -112,7 +114,8 @@ const float* PadInto(const ConvGeometry& g, const PaddedImages& images, const fl
               padded + i * images.width * g.in_c);
     }
   };
-  ParallelFor(threads, count * images.height, 64, std::cref(body));
+  const size_t row = images.width * g.in_c;
+  ParallelFor(threads, count * images.height, kLeastCopied / row + 1, std::cref(body));
   return padded;
 }
 

@@ -21,6 +21,8 @@ size_t TapCount(const ConvGeometry& g) {
   return size_t(g.filter_h) * (WholeRows(g) ? 1 : g.filter_w);
 }
 size_t Run(const ConvGeometry& g) { return size_t(g.filter_c) * (WholeRows(g) ? g.filter_w : 1); }
+// Numbers to copy that are worth a thread.
+constexpr size_t kLeastCopied = 8192;
 size_t TapBytes(const ConvGeometry& g) { return (TapCount(g) * sizeof(ptrdiff_t) + 63) / 64 * 64; }
 
 // How the images lie that the product reads.
@@ -222,7 +224,7 @@ void ConvInt(const ConvGeometry& g, const IntConv& conv, const IntConvInput& inp
       };
       const size_t rows = count * layout.images.height;
       std::memset(padded + rows * static_cast<size_t>(row), 0, 4);
-      ParallelFor(threads, rows, 64, std::cref(body));
+      ParallelFor(threads, rows, kLeastCopied / layout.row(g) + 1, std::cref(body));
     }
     if (pixels) {
       a.data = from;

@@ -1,8 +1,8 @@
 #include "kernels/gemm_f32.h"
 
 #include <algorithm>
-#include <functional>
 
+#include "kernels/gemm_shares.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -239,9 +239,9 @@ void RunDepth(const Block& block, size_t first_tap, size_t taps, size_t r_begin,
 }
 
 void RunBlock(const GemmLeft& a, const GemmRight& b, const GemmResult& c, size_t m_begin,
-              size_t m_end, size_t n_begin, size_t n_end, size_t n) {
+              size_t m_end, size_t n_begin, size_t n_end, size_t m, size_t n) {
   const bool plain = a.taps == nullptr && a.k_step == 1 && b.packed && !c.accumulate;
-  if (m_begin == 0 && m_end == 1 && plain) {
+  if (m == 1 && plain) {
     const size_t lanes = hn::Lanes(D());
     for (size_t at = n_begin; at < n_end; at += kVectorSums * lanes) {
       const size_t columns = std::min(kVectorSums * lanes, n_end - at);
@@ -310,9 +310,12 @@ namespace {
 HWY_EXPORT(RunBlock);
 HWY_EXPORT(TransposePanel);
 
-// Blocks of C are the units of parallel work; multiples of every tile's rows and of the panel.
+// Blocks of C; multiples of every tile's rows and of the panel.
 constexpr size_t kBlockRows = 120;
 constexpr size_t kBlockColumns = 128;
+// The threads' shares: of the largest tiles.
+constexpr size_t kTileRows = 8;
+constexpr size_t kTileColumns = 32;
 // Multiply-adds below which a second thread costs more than it brings (some microseconds).
 constexpr size_t kSerialWork = 1 << 18;
 
@@ -340,19 +343,18 @@ void PackTransposed(const float* b, size_t k, size_t n, size_t stride, float* pa
 void GemmF32(size_t m, size_t n, const GemmLeft& a, const GemmRight& b, const GemmResult& c,
              ThreadPool* threads) {
   if (m == 0 || n == 0) return;
-  const size_t row_blocks = (m + kBlockRows - 1) / kBlockRows;
-  const size_t column_blocks = (n + kBlockColumns - 1) / kBlockColumns;
   const auto run = HWY_DYNAMIC_DISPATCH(RunBlock);
-  const auto body = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      const size_t row = i % row_blocks * kBlockRows;
-      const size_t column = i / row_blocks * kBlockColumns;
-      run(a, b, c, row, std::min(row + kBlockRows, m), column, std::min(column + kBlockColumns, n),
-          n);
+  const auto area = [&](size_t m_begin, size_t m_end, size_t n_begin, size_t n_end) {
+    for (size_t column = n_begin; column < n_end; column += kBlockColumns) {
+      for (size_t row = m_begin; row < m_end; row += kBlockRows) {
+        run(a, b, c, row, std::min(row + kBlockRows, m_end), column,
+            std::min(column + kBlockColumns, n_end), m, n);
+      }
     }
   };
-  const bool serial = m * n * a.depth() < kSerialWork;
-  ParallelFor(serial ? nullptr : threads, row_blocks * column_blocks, 1, std::cref(body));
+  // The sums of a single row depend on which columns are computed at once.
+  const size_t columns = m == 1 ? kBlockColumns : kTileColumns;
+  GemmShares(m, n, a.depth(), kTileRows, columns, kSerialWork).Run(threads, area);
 }
 
 int64_t GemmTargets() { return HWY_TARGETS; }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/gemm_int_kernels.h"
+#include "kernels/gemm_shares.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -148,8 +149,8 @@ namespace {
 
 HWY_EXPORT(RunTile);
 
-// Blocks of the result are the units of parallel work. The rows are a multiple of every tile's;
-// their sums stay in the first-level cache with two panels of weights.
+// Blocks of the result: the rows are a multiple of every tile's; their sums stay in the first-level
+// cache with two panels of weights.
 constexpr size_t kBlockRows = 48;
 // Where rows are short a block has more of them, because beginning one costs more than the cache
 // saves: up to these bytes of them.
@@ -521,6 +522,21 @@ template IntWeights IntWeights::Pack(const IntKernel&, bool, const int8_t*, size
 template IntWeights IntWeights::Pack(const IntKernel&, bool, const uint8_t*, size_t, size_t, size_t,
                                      int32_t);
 
+namespace {
+
+// Rows [m_begin, m_end) of columns [n_begin, n_end): block by block, so that the weights of one
+// stay in the cache.
+void RunArea(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, size_t n_begin,
+             size_t n_end, size_t rows) {
+  for (size_t n = n_begin; n < n_end; n += kBlockColumns) {
+    for (size_t m = m_begin; m < m_end; m += rows) {
+      RunBlock(p, a, m, std::min(m + rows, m_end), n, std::min(n + kBlockColumns, n_end));
+    }
+  }
+}
+
+}  // namespace
+
 void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* init, bool wide_sums,
              const IntStage& stage, ThreadPool* threads) {
   if (m == 0 || b.columns == 0) return;
@@ -531,17 +547,11 @@ void GemmInt(size_t m, const IntLeft& a, const IntWeights& b, const int32_t* ini
   size_t rows = RowsOfBlock(a, b, wide_sums);
   // Without a small rest, whose weights would be read once more.
   if (serial && m <= rows + rows / 2 && !wide_sums) rows = std::min(m, kMostRows);
-  const size_t row_blocks = (m + rows - 1) / rows;
-  const size_t column_blocks = (b.columns + kBlockColumns - 1) / kBlockColumns;
-  const auto body = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      const size_t row = i % row_blocks * rows;
-      const size_t column = i / row_blocks * kBlockColumns;
-      RunBlock(product, a, row, std::min(row + rows, m), column,
-               std::min(column + kBlockColumns, b.columns));
-    }
+  const GemmShares shares(m, b.columns, b.taps * b.run, kIntLineRows, kIntTileColumns, kSerialWork);
+  const auto area = [&](size_t m_begin, size_t m_end, size_t n_begin, size_t n_end) {
+    RunArea(product, a, m_begin, m_end, n_begin, n_end, rows);
   };
-  ParallelFor(serial ? nullptr : threads, row_blocks * column_blocks, 1, std::cref(body));
+  shares.Run(threads, area);
 }
 
 int64_t GemmIntTargets() { return HWY_TARGETS; }

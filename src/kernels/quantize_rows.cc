@@ -2,9 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/simd.h"
+
+#ifndef LITESMITH_KERNELS_QUANTIZE_ROWS_RANGE_
+#define LITESMITH_KERNELS_QUANTIZE_ROWS_RANGE_
+namespace litesmith {
+namespace {
+struct Range {
+  float low, high;
+  bool finite;
+};
+}  // namespace
+}  // namespace litesmith
+#endif
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantize_rows.cc"
@@ -18,11 +31,6 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, 16>;
-
-struct Range {
-  float low, high;
-  bool finite;
-};
 
 // The least and the greatest of `start` and the values. Four at a time: each step waits for the
 // one before.
@@ -112,10 +120,60 @@ void ScaleSigned(const RowQuantizer& q, const float* values, size_t count, int8_
   Scale(values, count, q, 0, quantized);
 }
 
-RowQuantizer Symmetric(const float* values, size_t count) {
+}  // namespace HWY_NAMESPACE
+}  // namespace litesmith
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace litesmith {
+namespace {
+
+HWY_EXPORT(FindRange);
+HWY_EXPORT(ScaleSigned);
+HWY_EXPORT(ScaleFlipped);
+
+// Values that are worth a thread.
+constexpr size_t kLeastValues = 4096;
+constexpr size_t kMostParts = 64;
+
+// FindRange in parts; the order of minima and maxima does not matter.
+Range RangeOf(const float* values, size_t count, float start, ThreadPool* threads) {
+  const auto find = HWY_DYNAMIC_DISPATCH(FindRange);
+  const size_t parts = std::min(kMostParts, count / kLeastValues);
+  if (threads == nullptr || threads->num_threads() == 1 || parts < 2) {
+    return find(values, count, start);
+  }
+  Range found[kMostParts];
+  const auto body = [&](size_t begin, size_t end) {
+    const size_t first = begin * count / parts;
+    found[begin] = find(values + first, end * count / parts - first, start);
+    std::fill(found + begin + 1, found + end, found[begin]);
+  };
+  threads->ParallelFor(parts, 1, std::cref(body));
+  Range all = found[0];
+  for (size_t i = 1; i < parts; ++i) {
+    all.low = std::min(all.low, found[i].low);
+    all.high = std::max(all.high, found[i].high);
+    all.finite = all.finite && found[i].finite;
+  }
+  return all;
+}
+
+void Scale(const RowQuantizer& q, const float* values, size_t count, int8_t* quantized,
+           ThreadPool* threads) {
+  const auto scale = HWY_DYNAMIC_DISPATCH(ScaleSigned);
+  const auto body = [&](size_t begin, size_t end) {
+    scale(q, values + begin, end - begin, quantized + begin);
+  };
+  ParallelFor(threads, count, kLeastValues, std::cref(body));
+}
+
+}  // namespace
+
+RowQuantizer FindSymmetric(const float* values, size_t count, ThreadPool* threads) {
   RowQuantizer q;
   if (count == 0) return q;
-  const Range r = FindRange(values, count, values[0]);
+  const Range r = RangeOf(values, count, values[0], threads);
   const float range = std::max(std::abs(r.low), std::abs(r.high));
   q.inverse = 127.0f / range;
   // Tiny ranges have no finite inverse.
@@ -125,9 +183,9 @@ RowQuantizer Symmetric(const float* values, size_t count) {
   return q;
 }
 
-RowQuantizer Asymmetric(const float* values, size_t count) {
+RowQuantizer FindAsymmetric(const float* values, size_t count, ThreadPool* threads) {
   RowQuantizer q;
-  const Range r = FindRange(values, count, 0.0f);
+  const Range r = RangeOf(values, count, 0.0f, threads);
   if (!r.finite || r.low == r.high) return q;
   const reference::AsymmetricScale s = reference::ChooseAsymmetric(r.low, r.high);
   q.plain = !std::isfinite(s.inverse);
@@ -137,45 +195,26 @@ RowQuantizer Asymmetric(const float* values, size_t count) {
   return q;
 }
 
-}  // namespace HWY_NAMESPACE
-}  // namespace litesmith
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace litesmith {
-namespace {
-
-HWY_EXPORT(Symmetric);
-HWY_EXPORT(Asymmetric);
-HWY_EXPORT(ScaleSigned);
-HWY_EXPORT(ScaleFlipped);
-
-}  // namespace
-
-RowQuantizer FindSymmetric(const float* values, size_t count) {
-  return HWY_DYNAMIC_DISPATCH(Symmetric)(values, count);
-}
-RowQuantizer FindAsymmetric(const float* values, size_t count) {
-  return HWY_DYNAMIC_DISPATCH(Asymmetric)(values, count);
-}
 void QuantizeFlipped(const RowQuantizer& q, const float* values, size_t count, uint8_t* quantized) {
   HWY_DYNAMIC_DISPATCH(ScaleFlipped)(q, values, count, quantized);
 }
 
-float QuantizeRowSymmetric(const float* values, size_t count, int8_t* quantized) {
-  const RowQuantizer q = FindSymmetric(values, count);
+float QuantizeRowSymmetric(const float* values, size_t count, int8_t* quantized,
+                           ThreadPool* threads) {
+  const RowQuantizer q = FindSymmetric(values, count, threads);
   if (q.plain) return reference::QuantizeSymmetric(values, count, quantized);
-  HWY_DYNAMIC_DISPATCH(ScaleSigned)(q, values, count, quantized);
+  Scale(q, values, count, quantized, threads);
   return q.scale;
 }
 float QuantizeRowAsymmetric(const float* values, size_t count, int8_t* quantized,
-                            int32_t* zero_point) {
-  const RowQuantizer q = FindAsymmetric(values, count);
+                            int32_t* zero_point, ThreadPool* threads) {
+  const RowQuantizer q = FindAsymmetric(values, count, threads);
   if (q.plain) return reference::QuantizeAsymmetric(values, count, quantized, zero_point);
-  HWY_DYNAMIC_DISPATCH(ScaleSigned)(q, values, count, quantized);
+  Scale(q, values, count, quantized, threads);
   *zero_point = q.zero_point;
   return q.scale;
 }
+
 int64_t QuantizeRowsTargets() { return HWY_TARGETS; }
 
 }  // namespace litesmith

@@ -7,14 +7,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/threads.h"
+
 namespace litesmith {
 
-// As reference::QuantizeSymmetric.
-float QuantizeRowSymmetric(const float* values, size_t count, int8_t* quantized);
+// As reference::QuantizeSymmetric. Long rows are shared among `threads`, here and below.
+float QuantizeRowSymmetric(const float* values, size_t count, int8_t* quantized,
+                           ThreadPool* threads = nullptr);
 
 // As reference::QuantizeAsymmetric.
 float QuantizeRowAsymmetric(const float* values, size_t count, int8_t* quantized,
-                            int32_t* zero_point);
+                            int32_t* zero_point, ThreadPool* threads = nullptr);
 
 // The same in two steps, for rows that are written elsewhere piece by piece. `plain`: only the
 // functions above do it (no range, or one whose inverse or values are not finite).
@@ -23,8 +26,8 @@ struct RowQuantizer {
   int32_t zero_point = 0, low = -128;
   bool plain = true;
 };
-RowQuantizer FindSymmetric(const float* values, size_t count);
-RowQuantizer FindAsymmetric(const float* values, size_t count);
+RowQuantizer FindSymmetric(const float* values, size_t count, ThreadPool* threads = nullptr);
+RowQuantizer FindAsymmetric(const float* values, size_t count, ThreadPool* threads = nullptr);
 // A part of those values, the top bit of each number inverted: as unsigned ones. REQUIRES: not
 // q.plain.
 void QuantizeFlipped(const RowQuantizer& q, const float* values, size_t count, uint8_t* quantized);

@@ -1,6 +1,12 @@
+#include <algorithm>
+#include <functional>
 #include <memory>
 
+#include "kernels/dot_rows.h"
 #include "kernels/gemm_f32.h"
+#include "kernels/int_stage.h"
+#include "kernels/int_tile.h"
+#include "kernels/quantize_rows.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/fully_connected.h"
 #include "kernels/reference/stage.h"
@@ -103,6 +109,7 @@ struct State {
   int32_t in_offset = 0, weight_offset = 0, out_zero = 0;
   IntRange limits = {0, 0};
   Multiplier multiplier;
+  std::vector<int32_t> stage_multiplier, stage_left, stage_right;  // the same for each unit
   std::vector<size_t> hybrid_rows;    // hybrid: first scale of each output matrix
   std::vector<float> channel_scales;  // hybrid; empty: in the row scales
   float weight_scale = 1.0f;
@@ -154,8 +161,117 @@ void RunRows(const State& s, const X* left, const Y* right, const int32_t* row_o
   ParallelFor(threads, s.sizes.left_index.size() * rows, 1, std::cref(body));
 }
 
+// Whether the integer loops run in vectors. Their scratch, behind that of the operands: a sum per
+// unit of all right matrices.
+bool InVectors(const PrepareArgs& args, const State& s) {
+  return args.mode == KernelMode::kBest && s.sizes.depth > 0;
+}
+template <typename Acc>
+size_t SumBytes(const State& s) {
+  return (s.right_elements / static_cast<size_t>(s.sizes.depth) * sizeof(Acc) + 63) / 64 * 64;
+}
+
+template <typename Acc, typename T>
+Acc SumOf(const T* row, size_t depth) {
+  Acc sum = 0;
+  for (size_t k = 0; k < depth; ++k) sum += static_cast<Acc>(int32_t{row[k]});
+  return sum;
+}
+
+// A reference stage for some sums of a row.
+template <typename Acc, typename Stage>
+auto OneByOne(const Stage& stage, size_t units) {
+  return [&stage, units](size_t row, size_t unit, size_t count, const Acc* sums) {
+    for (size_t i = 0; i < count; ++i) {
+      const size_t u = unit + i;
+      stage(row * units + u, static_cast<int32_t>(u), static_cast<int32_t>(row), sums[i]);
+    }
+  };
+}
+
+// RunRows in vectors: deliver(row, unit, count, sums) takes the sums. The offsets are taken out of
+// the products, (x + p)(y + q) = xy + py + qx + pq. The sums wrap as the plain loops' do.
+template <typename Acc, typename X, typename Y, typename Deliver>
+void RunRowsInVectors(const State& s, const X* left, const Y* right, const int32_t* row_offsets,
+                      const Deliver& deliver, Acc* unit_sums, ThreadPool* threads) {
+  const size_t rows = s.sizes.rows, depth = s.sizes.depth, units = s.sizes.units;
+  const auto sum_units = [&](size_t begin, size_t end) {
+    for (size_t u = begin; u < end; ++u) unit_sums[u] = SumOf<Acc>(right + u * depth, depth);
+  };
+  constexpr size_t kLeastSummed = 16384, kLeastProducts = size_t{1} << 17;
+  const bool plain = row_offsets == nullptr && s.in_offset == 0;
+  if (!plain) {
+    ParallelFor(threads, s.right_elements / depth, kLeastSummed / depth + 1, std::cref(sum_units));
+  }
+  const auto offset = static_cast<Acc>(s.weight_offset);
+  const auto body = [&](size_t begin, size_t end) {
+    constexpr size_t kBlock = kIntTileColumns;
+    alignas(64) Acc sums[kBlock];
+    for (size_t row = begin; row < end; ++row) {
+      const size_t matrix = row / rows, first = s.sizes.right_index[matrix] * units;
+      const X* x = left + (s.sizes.left_index[matrix] * rows + row % rows) * depth;
+      const auto p = static_cast<Acc>(row_offsets == nullptr ? s.in_offset : row_offsets[row]);
+      Acc start = p * offset * static_cast<Acc>(depth);
+      if (offset != 0) start += offset * SumOf<Acc>(x, depth);
+      for (size_t block = 0; block < units; block += kBlock) {
+        const size_t count = std::min(kBlock, units - block);
+        DotRows(x, right + (first + block) * depth, depth, count, sums);
+        for (size_t i = 0; i < count; ++i) {
+          sums[i] += start + (plain ? Acc{0} : p * unit_sums[first + block + i]);
+        }
+        deliver(row, block, count, sums);
+      }
+    }
+  };
+  ParallelFor(threads, s.sizes.left_index.size() * rows,
+              kLeastProducts / std::max<size_t>(1, units * depth) + 1, std::cref(body));
+}
+
+// Of 8-bit numbers.
+IntStage VectorStage(const State& s, int8_t* out) {
+  IntStage stage;
+  stage.out = out;
+  stage.stride = static_cast<size_t>(s.sizes.units);
+  stage.zero_point = s.out_zero;
+  stage.low = s.limits.low;
+  stage.high = s.limits.high;
+  stage.multiplier = s.stage_multiplier.data();
+  stage.left_shift = s.stage_left.data();
+  stage.right_shift = s.stage_right.data();
+  return stage;
+}
+
 template <typename Acc, typename X, typename Y, typename Out>
-Kernel IntegerKernel(std::shared_ptr<const State> s) {
+Kernel IntegerKernelInVectors(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.scratch_bytes = SumBytes<Acc>(*s);
+  kernel.run = [s](const RunArgs& args) {
+    auto* unit_sums = reinterpret_cast<Acc*>(args.scratch + s->left_bytes + s->right_bytes);
+    const X* left = LeftRows<X>(*s, args);
+    const Y* right = RightUnits<Y>(*s, args);
+    if constexpr (sizeof(Acc) == sizeof(int32_t)) {
+      const IntStage stage = VectorStage(*s, args.out<Out>(0));
+      const auto deliver = [&](size_t row, size_t unit, size_t count, const Acc* sums) {
+        RunIntStage(stage, row, unit, 1, count, reinterpret_cast<const int32_t*>(sums));
+      };
+      RunRowsInVectors(*s, left, right, nullptr, deliver, unit_sums, args.threads);
+    } else {
+      const reference::FixedPointStage<int32_t, Out> stage{
+          {nullptr, s->out_zero, s->limits.low, s->limits.high, args.out<Out>(0)},
+          &s->multiplier,
+          0};
+      RunRowsInVectors(*s, left, right, nullptr,
+                       OneByOne<Acc>(stage, static_cast<size_t>(s->sizes.units)), unit_sums,
+                       args.threads);
+    }
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+template <typename Acc, typename X, typename Y, typename Out>
+Kernel IntegerKernel(const PrepareArgs& prepare, std::shared_ptr<const State> s) {
+  if (InVectors(prepare, *s)) return IntegerKernelInVectors<Acc, X, Y, Out>(s);
   Kernel kernel;
   kernel.run = [s](const RunArgs& args) {
     const reference::FixedPointStage<int32_t, Out> stage{
@@ -176,6 +292,21 @@ Kernel PlainKernel(std::shared_ptr<const State> s) {
       out[index] = static_cast<Out>(acc);
     };
     RunRows<Acc>(*s, LeftRows<T>(*s, args), RightUnits<T>(*s, args), nullptr, stage, args.threads);
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
+Kernel SumKernelInVectors(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    auto* out = args.out<int32_t>(0);
+    const auto stage = [out](size_t index, int32_t, int32_t, uint32_t acc) {
+      out[index] = static_cast<int32_t>(acc);
+    };
+    RunRowsInVectors(*s, LeftRows<int8_t>(*s, args), RightUnits<int8_t>(*s, args), nullptr,
+                     OneByOne<uint32_t>(stage, static_cast<size_t>(s->sizes.units)),
+                     static_cast<uint32_t*>(nullptr), args.threads);
     return absl::OkStatus();
   };
   return kernel;
@@ -219,15 +350,19 @@ Kernel ProductKernel(std::shared_ptr<const State> s) {
 }
 
 // Float left operand, int8 right one: each row is quantized by itself. Scratch after the operands:
-// zero points and scales of the output's rows, then the quantized rows.
-Kernel HybridKernel(std::shared_ptr<const State> s) {
+// (sums of the units,) zero points and scales of the output's rows, then the quantized rows.
+Kernel HybridKernel(const PrepareArgs& prepare, std::shared_ptr<const State> s) {
+  const bool vectors = InVectors(prepare, *s);
+  const size_t sum_bytes = vectors ? SumBytes<uint32_t>(*s) : 0;
   const size_t depth = s->sizes.depth, rows = s->sizes.rows;
   const size_t left_rows = depth == 0 ? 0 : s->left_elements / depth;
   const size_t out_rows = s->sizes.left_index.size() * rows;
   Kernel kernel;
-  kernel.scratch_bytes = (out_rows + left_rows) * 2 * sizeof(float) + s->left_elements;
-  kernel.run = [s, depth, rows, left_rows, out_rows](const RunArgs& args) {
-    auto* zeros = reinterpret_cast<int32_t*>(args.scratch + s->left_bytes + s->right_bytes);
+  kernel.scratch_bytes = sum_bytes + (out_rows + left_rows) * 2 * sizeof(float) + s->left_elements;
+  kernel.run = [s, depth, rows, left_rows, out_rows, vectors, sum_bytes](const RunArgs& args) {
+    auto* sums = reinterpret_cast<uint32_t*>(args.scratch + s->left_bytes + s->right_bytes);
+    auto* zeros =
+        reinterpret_cast<int32_t*>(args.scratch + s->left_bytes + s->right_bytes + sum_bytes);
     auto* scales = reinterpret_cast<float*>(zeros + out_rows);
     auto* left_zeros = reinterpret_cast<int32_t*>(scales + out_rows);
     auto* left_scales = reinterpret_cast<float*>(left_zeros + left_rows);
@@ -237,8 +372,13 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
       int32_t zero = 0;
       const float* from = left + r * depth;
       int8_t* to = quantized + r * depth;
-      left_scales[r] = s->asymmetric ? reference::QuantizeAsymmetric(from, depth, to, &zero)
-                                     : reference::QuantizeSymmetric(from, depth, to);
+      if (vectors) {
+        left_scales[r] = s->asymmetric ? QuantizeRowAsymmetric(from, depth, to, &zero)
+                                       : QuantizeRowSymmetric(from, depth, to);
+      } else {
+        left_scales[r] = s->asymmetric ? reference::QuantizeAsymmetric(from, depth, to, &zero)
+                                       : reference::QuantizeSymmetric(from, depth, to);
+      }
       if (s->channel_scales.empty()) left_scales[r] *= s->weight_scale;
       left_zeros[r] = -zero;
     }
@@ -257,7 +397,14 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
         -infinity,
         infinity,
         args.out<float>(0)};
-    RunRows<uint32_t>(*s, quantized, RightUnits<int8_t>(*s, args), zeros, stage, args.threads);
+    const int8_t* right = RightUnits<int8_t>(*s, args);
+    if (vectors) {
+      RunRowsInVectors(*s, quantized, right, zeros,
+                       OneByOne<uint32_t>(stage, static_cast<size_t>(s->sizes.units)), sums,
+                       args.threads);
+    } else {
+      RunRows<uint32_t>(*s, quantized, right, zeros, stage, args.threads);
+    }
     return absl::OkStatus();
   };
   return kernel;
@@ -273,6 +420,10 @@ absl::Status PrepareInteger(const PrepareArgs& args, State* s) {
   LS_ASSIGN_OR_RETURN(const std::vector<Multiplier> multipliers,
                       QuantizeFactors({TensorFactor(x, y, out)}, wide));
   s->multiplier = multipliers[0];
+  const size_t columns = static_cast<size_t>(s->sizes.units) + kIntTileColumns;
+  s->stage_multiplier.assign(columns, s->multiplier.multiplier);
+  s->stage_left.assign(columns, std::max(s->multiplier.shift, 0));
+  s->stage_right.assign(columns, std::max(-s->multiplier.shift, 0));
   s->in_offset = -x.zero_point();
   s->weight_offset = -y.zero_point();
   s->out_zero = out.zero_point();
@@ -297,19 +448,20 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, std::shared_ptr<St
     s->hybrid_rows = HybridRows(s->sizes.batches, args.in(0).shape, args.in(1).shape,
                                 s->sizes.adj_x, static_cast<size_t>(s->sizes.rows));
     if (args.in(1).quant->per_channel()) s->channel_scales = args.in(1).quant->scale;
-    return HybridKernel(s);
+    return HybridKernel(args, s);
   }
   if (x == schema::TensorType_INT8 && y == x && out == schema::TensorType_INT32) {
+    if (InVectors(args, *s)) return SumKernelInVectors(s);
     return PlainKernel<uint32_t, int8_t, int32_t>(s);
   }
   if (x == schema::TensorType_INT8 && y == x && out == x) {
     LS_RETURN_IF_ERROR(PrepareInteger(args, s.get()));
-    return IntegerKernel<uint32_t, int8_t, int8_t, int8_t>(s);
+    return IntegerKernel<uint32_t, int8_t, int8_t, int8_t>(args, s);
   }
   if (x == schema::TensorType_INT16 && out == x && (y == x || y == schema::TensorType_INT8)) {
     LS_RETURN_IF_ERROR(PrepareInteger(args, s.get()));
-    if (y == x) return IntegerKernel<uint64_t, int16_t, int16_t, int16_t>(s);
-    return IntegerKernel<uint64_t, int16_t, int8_t, int16_t>(s);
+    if (y == x) return IntegerKernel<uint64_t, int16_t, int16_t, int16_t>(args, s);
+    return IntegerKernel<uint64_t, int16_t, int8_t, int16_t>(args, s);
   }
   return NoKernel(args);
 }

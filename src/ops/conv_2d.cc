@@ -296,11 +296,11 @@ Kernel IntegerKernel(std::shared_ptr<const State> s) {
 
 // The ranges of all images; false where one of them has none that vectors can use.
 bool FindQuantizers(const State& s, const float* input, size_t image_size, RowQuantizer* quantizers,
-                    int32_t* zeros, float* scales) {
+                    int32_t* zeros, float* scales, ThreadPool* threads) {
   const bool symmetric = s.channel_scales.empty();
   for (size_t i = 0; i < static_cast<size_t>(s.g.batches); ++i, input += image_size) {
-    const RowQuantizer q =
-        symmetric ? FindSymmetric(input, image_size) : FindAsymmetric(input, image_size);
+    const RowQuantizer q = symmetric ? FindSymmetric(input, image_size, threads)
+                                     : FindAsymmetric(input, image_size, threads);
     if (q.plain) return false;
     quantizers[i] = q;
     zeros[i] = q.zero_point;
@@ -329,15 +329,17 @@ Kernel HybridKernel(std::shared_ptr<const State> s) {
     const bool symmetric = s->channel_scales.empty();
     // Straight into the product's copy of the images; short rows are slower one by one.
     constexpr size_t kLeastRow = 16;
-    const bool direct = s->product.has_value() && s->product->weights().bytes &&
-                        size_t(s->g.in_w) * s->g.in_c >= kLeastRow &&
-                        FindQuantizers(*s, input, image_size, quantizers, zeros, scales);
+    const bool direct =
+        s->product.has_value() && s->product->weights().bytes &&
+        size_t(s->g.in_w) * s->g.in_c >= kLeastRow &&
+        FindQuantizers(*s, input, image_size, quantizers, zeros, scales, args.threads);
     for (size_t i = 0; !direct && i < images; ++i) {
       const float* from = input + i * image_size;
       int8_t* to = quantized + i * image_size;
       int32_t zero = 0;
-      scales[i] = symmetric ? QuantizeRowSymmetric(from, image_size, to) * s->weight_scale
-                            : QuantizeRowAsymmetric(from, image_size, to, &zero);
+      scales[i] = symmetric
+                      ? QuantizeRowSymmetric(from, image_size, to, args.threads) * s->weight_scale
+                      : QuantizeRowAsymmetric(from, image_size, to, &zero, args.threads);
       zeros[i] = zero;
     }
     if (s->product.has_value()) {

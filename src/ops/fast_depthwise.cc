@@ -55,7 +55,7 @@ void UseHybrid(std::shared_ptr<const State> s, Kernel* kernel) {
     for (size_t i = 0; i < images; ++i) {
       int32_t zero = 0;
       scales[i] = QuantizeRowAsymmetric(args.in<float>(0) + i * image_size, image_size,
-                                        quantized + i * image_size, &zero);
+                                        quantized + i * image_size, &zero, args.threads);
       offsets[i] = -zero;
     }
     DepthwiseS16Run run = s->run;

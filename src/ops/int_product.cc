@@ -157,8 +157,8 @@ bool UseBytes(TensorType input, TensorType weights, int32_t weight_offset) {
 
 bool FinishInteger(const PrepareArgs& args, const IntProductArgs& what, size_t columns,
                    IntProduct* product) {
-  const bool has_bias = args.has(2);
-  if (has_bias && args.in(2).data == nullptr) return false;
+  const bool has_bias = args.has(what.bias);
+  if (has_bias && args.in(what.bias).data == nullptr) return false;
   if (what.input == schema::TensorType_INT16 && what.input_zero != 0) return false;
   IntStage& s = product->stage;
   s.type = what.input == schema::TensorType_INT8    ? IntStage::Out::kInt8
@@ -167,10 +167,10 @@ bool FinishInteger(const PrepareArgs& args, const IntProductArgs& what, size_t c
   s.zero_point = what.output_zero;
   s.low = what.low;
   s.high = what.high;
-  if (has_bias && args.in(2).type == schema::TensorType_INT64) {
-    Finish(what, args.in(2).As<int64_t>(), columns, product);
+  if (has_bias && args.in(what.bias).type == schema::TensorType_INT64) {
+    Finish(what, args.in(what.bias).As<int64_t>(), columns, product);
   } else {
-    Finish(what, has_bias ? args.in(2).As<int32_t>() : nullptr, columns, product);
+    Finish(what, has_bias ? args.in(what.bias).As<int32_t>() : nullptr, columns, product);
   }
   return true;
 }

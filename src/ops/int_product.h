@@ -40,6 +40,7 @@ struct IntProductArgs {
   const std::vector<Multiplier>* multipliers = nullptr;  // fixed point: one, or one per column
   const std::vector<double>* factors = nullptr;          // else: one, or one per column
   bool narrow = false;                                   // int16 with 32-bit sums
+  size_t bias = 2;                                       // the operand
 };
 
 // Whether the packed weights should be 8-bit numbers: for activations of one byte and weights

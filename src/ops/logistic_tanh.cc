@@ -4,6 +4,7 @@
 
 #include "kernels/reference/lookup.h"
 #include "kernels/reference/sigmoid_int16.h"
+#include "kernels/table_int16.h"
 #include "ops/elementwise.h"
 #include "ops/function_kernel.h"
 #include "ops/gradient.h"
@@ -48,6 +49,12 @@ absl::StatusOr<Kernel> PrepareInt16(const PrepareArgs& args, bool tanh) {
                    Printable(args.out(0).name), args.out(0).scale());
   }
   LS_ASSIGN_OR_RETURN(const reference::SigmoidScale scale, TableScale(args.in(0).scale(), tanh));
+  if (args.mode == KernelMode::kBest) {
+    return UnaryRowKernel<int16_t, int16_t>(
+        args, [scale, tanh](const int16_t* in, size_t count, int16_t* out) {
+          SigmoidRow16(tanh, in, count, scale, out);
+        });
+  }
   if (tanh) {
     return UnaryKernel<int16_t, int16_t>(
         args, [scale](int16_t x) { return reference::TanhInt16(x, scale); });

@@ -3,6 +3,7 @@
 #include "kernels/reference/reduce.h"
 
 #include <cmath>
+#include <functional>
 
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/sum_rows.h"
@@ -158,6 +159,27 @@ absl::StatusOr<Kernel> PrepareFold(const PrepareArgs& args, const ReduceGeometry
   }
 }
 
+// Whole rows of the last dimension, which stays; the threads share its columns.
+template <typename T, typename Acc, typename Finish>
+void AddRows(const ReduceGeometry& g, const Finish& finish, const T* in, Acc* sums, T* out,
+             ThreadPool* threads) {
+  const auto row = static_cast<size_t>(g.size[g.loops - 1]);
+  if (row == 0) return;
+  const auto body = [&](size_t begin, size_t end) {
+    for (size_t i = 0; i < g.out_elements; i += row) {
+      std::fill(sums + i + begin, sums + i + end, Acc{0});
+    }
+    reference::ReduceRows(g, [&](size_t from, size_t to) {
+      AddToSums(in + from + begin, end - begin, sums + to + begin);
+    });
+    for (size_t i = 0; i < g.out_elements; i += row) {
+      for (size_t c = i + begin; c < i + end; ++c) out[c] = finish(sums[c]);
+    }
+  };
+  const size_t rows = std::max<size_t>(1, g.in_elements / row);
+  ParallelFor(threads, row, kElementGrain / rows + 1, std::cref(body));
+}
+
 // Accumulates in Acc in the scratch memory, then out[i] = finish(sum).
 template <typename T, typename Acc, typename Finish>
 Kernel SumKernel(const PrepareArgs& prepare, const ReduceGeometry& g, const Finish& finish) {
@@ -169,19 +191,17 @@ Kernel SumKernel(const PrepareArgs& prepare, const ReduceGeometry& g, const Fini
   kernel.scratch_bytes = g.out_elements * sizeof(Acc);
   kernel.run = [g, finish, rows](const RunArgs& args) {
     auto* sums = reinterpret_cast<Acc*>(args.scratch);
-    std::fill_n(sums, g.out_elements, Acc{0});
     const T* in = args.in<T>(0);
-    if (rows) {
-      if constexpr (kHasRows) {
-        reference::ReduceRows(g, [&](size_t from, size_t to) {
-          AddToSums(in + from, g.size[g.loops - 1], sums + to);
-        });
-      }
-    } else {
-      reference::Reduce(g, in, sums,
-                        [](Acc a, T x) { return static_cast<Acc>(a + static_cast<Acc>(x)); });
-    }
     T* out = args.out<T>(0);
+    if constexpr (kHasRows) {
+      if (rows) {
+        AddRows(g, finish, in, sums, out, args.threads);
+        return absl::OkStatus();
+      }
+    }
+    std::fill_n(sums, g.out_elements, Acc{0});
+    reference::Reduce(g, in, sums,
+                      [](Acc a, T x) { return static_cast<Acc>(a + static_cast<Acc>(x)); });
     for (size_t i = 0; i < g.out_elements; ++i) out[i] = finish(sums[i]);
     return absl::OkStatus();
   };

@@ -2,6 +2,7 @@
 
 #include "kernels/reference/resize.h"
 
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -103,6 +104,48 @@ absl::StatusOr<Kernel> PrepareBilinear(const PrepareArgs& args) {
   return kernel;
 }
 
+// Pixels of kPixel bytes, or of `pixel` (0).
+template <size_t kPixel>
+void NearestRow(const uint32_t* columns, size_t width, size_t pixel, const std::byte* from,
+                std::byte* to) {
+  const size_t size = kPixel == 0 ? pixel : kPixel;
+  for (size_t x = 0; x < width; ++x) std::memcpy(to + x * size, from + columns[x] * size, size);
+}
+
+// The places of the columns computed once, rows that repeat copied whole.
+Kernel FastNearest(const ResizeGeometry& g, size_t pixel) {
+  auto columns = std::make_shared<std::vector<uint32_t>>();
+  for (int32_t x = 0; x < g.out_w; ++x) {
+    columns->push_back(static_cast<uint32_t>(reference::NearestPosition(x, g.in_w, g.out_w, g)));
+  }
+  const auto row = pixel == 1    ? NearestRow<1>
+                   : pixel == 2  ? NearestRow<2>
+                   : pixel == 3  ? NearestRow<3>
+                   : pixel == 4  ? NearestRow<4>
+                   : pixel == 8  ? NearestRow<8>
+                   : pixel == 16 ? NearestRow<16>
+                   : pixel == 32 ? NearestRow<32>
+                   : pixel == 64 ? NearestRow<64>
+                                 : NearestRow<0>;
+  return RowsKernel<std::byte>(
+      g, [columns, pixel, row](const ResizeGeometry& geometry, const std::byte* in, size_t begin,
+                               size_t end, std::byte* out) {
+        const size_t height = geometry.out_h, width = geometry.out_w, size = width * pixel;
+        const std::byte* last = nullptr;
+        for (size_t i = begin; i < end; ++i) {
+          const size_t y = reference::NearestPosition(static_cast<int32_t>(i % height),
+                                                      geometry.in_h, geometry.out_h, geometry);
+          const std::byte* from = in + (i / height * geometry.in_h + y) * geometry.in_w * pixel;
+          if (from == last) {
+            std::memcpy(out + i * size, out + (i - 1) * size, size);
+          } else {
+            row(columns->data(), width, pixel, from, out + i * size);
+          }
+          last = from;
+        }
+      });
+}
+
 absl::StatusOr<Kernel> PrepareNearest(const PrepareArgs& args) {
   LS_ASSIGN_OR_RETURN(
       const ResizeGeometry g,
@@ -110,6 +153,11 @@ absl::StatusOr<Kernel> PrepareNearest(const PrepareArgs& args) {
   const size_t size = TypeSize(args.in(0).type);
   if (args.in(0).type != args.out(0).type || size == 0) return NoKernel(args);
   const size_t pixel = size * static_cast<size_t>(g.channels);
+  if (args.mode == KernelMode::kBest && pixel > 0) {
+    Kernel kernel = FastNearest(g, pixel);
+    kernel.name = KernelName(args);
+    return kernel;
+  }
   Kernel kernel = RowsKernel<std::byte>(
       g,
       [pixel](const ResizeGeometry& geometry, const std::byte* in, size_t begin, size_t end,

@@ -1,6 +1,10 @@
 // TRANSPOSE, REVERSE_V2, TILE and BROADCAST_TO: one copy with other strides.
 
+#include "kernels/transpose.h"
+
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "ops/movement.h"
 
@@ -34,6 +38,72 @@ absl::Status TransposeShape(const ShapeArgs& args, std::vector<Shape>* outputs) 
   return absl::OkStatus();
 }
 
+// A copy whose innermost loop walks the input in steps, and another one element by element: that
+// many matrices to be turned.
+struct Turn {
+  reference::CopyPlan plan;
+  int columns = 0;  // the other loop
+
+  // In pieces along the longer side.
+  static constexpr int64_t kPiece = 256;
+  bool by_rows() const { return plan.size[0] >= plan.size[columns]; }
+  int64_t length() const { return plan.size[by_rows() ? 0 : columns]; }
+  int64_t pieces() const { return (length() + kPiece - 1) / kPiece; }
+  int64_t matrices() const { return plan.count / (plan.size[0] * plan.size[columns]); }
+
+  void Run(int64_t unit, const std::byte* from, std::byte* to) const {
+    from += plan.from_offset;
+    to += plan.to_offset;
+    int64_t matrix = unit / pieces();
+    for (int d = 1; d < plan.loops; ++d) {
+      if (d == columns) continue;
+      from += matrix % plan.size[d] * plan.from_stride[d];
+      to += matrix % plan.size[d] * plan.to_stride[d];
+      matrix /= plan.size[d];
+    }
+    TransposeMatrix m;
+    m.from_row = plan.from_stride[0];
+    m.to_row = plan.to_stride[columns];
+    m.rows = static_cast<size_t>(plan.size[0]);
+    m.columns = static_cast<size_t>(plan.size[columns]);
+    const int64_t begin = unit % pieces() * kPiece;
+    const auto count = static_cast<size_t>(std::min(kPiece, length() - begin));
+    m.from = from + begin * (by_rows() ? m.from_row : plan.run);
+    m.to = to + begin * (by_rows() ? plan.run : m.to_row);
+    (by_rows() ? m.rows : m.columns) = count;
+    Transpose(m, static_cast<size_t>(plan.run));
+  }
+};
+
+std::optional<Turn> FindTurn(const reference::CopyPlan& plan) {
+  const bool element = plan.run == 1 || plan.run == 2 || plan.run == 4 || plan.run == 8;
+  if (!element || plan.count == 0 || plan.loops < 2 || plan.to_stride[0] != plan.run) {
+    return std::nullopt;
+  }
+  for (int d = 1; d < plan.loops; ++d) {
+    if (plan.from_stride[d] == plan.run) return Turn{plan, d};
+  }
+  return std::nullopt;
+}
+
+Kernel TurnKernel(const PrepareArgs& args, const Turn& turn) {
+  Kernel kernel;
+  kernel.name = KernelName(args);
+  kernel.run = [turn](const RunArgs& run) {
+    const auto body = [&](size_t begin, size_t end) {
+      for (size_t unit = begin; unit < end; ++unit) {
+        turn.Run(static_cast<int64_t>(unit), run.in<std::byte>(0), run.out<std::byte>(0));
+      }
+    };
+    const auto units = static_cast<size_t>(turn.matrices() * turn.pieces());
+    const auto elements = static_cast<size_t>(turn.plan.count) / units;
+    ParallelFor(run.threads, units, kElementGrain / std::max<size_t>(1, elements) + 1,
+                std::cref(body));
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
 absl::StatusOr<Kernel> PrepareTranspose(const PrepareArgs& args) {
   if (args.in(0).type != args.out(0).type) return NoKernel(args);
   LS_ASSIGN_OR_RETURN(const size_t bytes, ElementBytes(args));
@@ -45,6 +115,9 @@ absl::StatusOr<Kernel> PrepareTranspose(const PrepareArgs& args) {
   const std::vector<int64_t> size(out.begin(), out.end());
   LS_ASSIGN_OR_RETURN(const reference::CopyPlan plan,
                       MakeCopy(bytes, size, from, DenseStrides(out)));
+  if (args.mode == KernelMode::kBest) {
+    if (const std::optional<Turn> turn = FindTurn(plan)) return TurnKernel(args, *turn);
+  }
   return CopyKernel(args, plan);
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
+#include "ops/fast_transpose_conv.h"
 #include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
@@ -158,6 +159,24 @@ absl::Status PrepareInteger(const PrepareArgs& args, bool wide, State* s) {
   return absl::OkStatus();
 }
 
+// The packed kernel where there is one, else the plain loops.
+template <typename Acc, typename In, typename Weight, typename Bias>
+Kernel BestIntegerKernel(const PrepareArgs& args, State s) {
+  IntProductArgs what;
+  what.input = args.in(kInput).type;
+  what.input_zero = -s.in_offset;
+  what.output_zero = s.out_zero;
+  what.low = s.limits.low;
+  what.high = s.limits.high;
+  what.multipliers = &s.multipliers;
+  what.narrow = sizeof(Acc) == sizeof(uint32_t);
+  what.bias = kBias;
+  std::optional<Kernel> fast =
+      FastTransposeConvInt(args, s.g, {kWeights, kInput, kBias}, what, s.weight_offset);
+  if (fast.has_value()) return *std::move(fast);
+  return IntegerKernel<Acc, In, Weight, Bias>(std::make_shared<const State>(std::move(s)));
+}
+
 absl::StatusOr<Kernel> PrepareInt16(const PrepareArgs& args, State* s) {
   LS_RETURN_IF_ERROR(
       CheckBias(args, kBias, s->g.out_c, {schema::TensorType_INT32, schema::TensorType_INT64}));
@@ -165,9 +184,10 @@ absl::StatusOr<Kernel> PrepareInt16(const PrepareArgs& args, State* s) {
   LS_ASSIGN_OR_RETURN(const bool narrow,
                       AccumulatesIn32Bits(args, kBias, options.quantized_bias_type));
   LS_RETURN_IF_ERROR(PrepareInteger(args, !narrow, s));
-  auto state = std::make_shared<const State>(std::move(*s));
-  if (narrow) return IntegerKernel<uint32_t, int16_t, int8_t, int32_t>(state);
-  return IntegerKernel<uint64_t, int16_t, int8_t, int64_t>(state);
+  if (narrow) {
+    return BestIntegerKernel<uint32_t, int16_t, int8_t, int32_t>(args, std::move(*s));
+  }
+  return BestIntegerKernel<uint64_t, int16_t, int8_t, int64_t>(args, std::move(*s));
 }
 
 absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
@@ -177,6 +197,9 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (in == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(CheckBias(args, kBias, s.g.out_c, {schema::TensorType_FLOAT32}));
     if (weights == schema::TensorType_FLOAT32) {
+      std::optional<Kernel> fast =
+          FastTransposeConvF32(args, s.g, {kWeights, kInput, kBias}, s.range);
+      if (fast.has_value()) return *std::move(fast);
       return FloatKernel(std::make_shared<const State>(std::move(s)));
     }
     if (weights != schema::TensorType_INT8) return NoKernel(args);
@@ -191,12 +214,11 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (weights != in) return NoKernel(args);
   LS_RETURN_IF_ERROR(CheckBias(args, kBias, s.g.out_c, {schema::TensorType_INT32}));
   LS_RETURN_IF_ERROR(PrepareInteger(args, false, &s));
-  auto state = std::make_shared<const State>(std::move(s));
   if (in == schema::TensorType_INT8) {
-    return IntegerKernel<uint32_t, int8_t, int8_t, int32_t>(state);
+    return BestIntegerKernel<uint32_t, int8_t, int8_t, int32_t>(args, std::move(s));
   }
   if (in == schema::TensorType_UINT8) {
-    return IntegerKernel<uint32_t, uint8_t, uint8_t, int32_t>(state);
+    return BestIntegerKernel<uint32_t, uint8_t, uint8_t, int32_t>(args, std::move(s));
   }
   return NoKernel(args);
 }

@@ -3,13 +3,13 @@
 
 #include "kernels/reference/unary.h"
 
-#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <numbers>
 
 #include "kernels/reference/lookup.h"
+#include "kernels/table_int16.h"
 #include "ops/elementwise.h"
 #include "ops/function_kernel.h"
 #include "ops/gradient.h"
@@ -55,10 +55,15 @@ template <typename F>
 absl::StatusOr<Kernel> RealFunctionKernel(const PrepareArgs& args, const F& f) {
   const TensorView &in = args.in(0), &out = args.out(0);
   if (in.type == TensorType_INT16) {
-    using Table = std::array<int16_t, reference::kTable16Size>;
-    auto table = std::make_shared<Table>();
+    auto table = std::make_shared<Table16>();
     reference::FillTable16<float>(in.scale(), in.zero_point(), out.scale(), out.zero_point(), f,
                                   table->data());
+    if (args.mode == KernelMode::kBest) {
+      return UnaryRowKernel<int16_t, int16_t>(
+          args, [table](const int16_t* from, size_t count, int16_t* to) {
+            LookupRow16(from, count, *table, to);
+          });
+    }
     return UnaryKernel<int16_t, int16_t>(
         args, [table](int16_t x) { return reference::Lookup16(x, table->data()); });
   }

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 
+#include "base/thread_team.h"
 #include "runtime/arena.h"
 #include "runtime/control_flow.h"
 #include "runtime/program.h"
@@ -87,21 +89,19 @@ class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
   const Shape& output_shape(size_t i) const override { return tensor_shape(subgraph_.outputs[i]); }
 
   absl::Status Run(const Context* context) override {
-    for (size_t s = 0; s < program_->steps.size(); ++s) {
-      if (context != nullptr) LS_RETURN_IF_ERROR(context->Check());
-      const Step& step = program_->steps[s];
-      const auto start = profile_ ? Clock::now() : Clock::time_point();
-      const bool dynamic = s >= program_->first_dynamic;
-      absl::Status status = step.by_executor ? RunCall(step.node, dynamic, context)
-                            : dynamic        ? RunDynamic(step.node, s)
-                                             : RunKernel(step.kernel, s);
-      if (!status.ok()) return Annotate(status, NodeLabel(subgraph_, step.node));
-      if (profile_) {
-        seconds_[step.node] += std::chrono::duration<double>(Clock::now() - start).count();
-      }
-      if (observer_) observer_(step.node);
+    if (team_ == nullptr) return RunSteps(context);
+    const size_t before = ThreadTeam::SharedLoops();
+    absl::Status status;
+    const auto run = [&] { status = RunSteps(context); };
+    // Calling the team together costs as much as a few loops.
+    constexpr size_t kLeastLoops = 4;
+    if (shared_loops_ < kLeastLoops) {
+      run();
+    } else {
+      team_->Run(std::cref(run));
     }
-    return absl::OkStatus();
+    shared_loops_ = ThreadTeam::SharedLoops() - before;
+    return status;
   }
 
   void ResetVariables() override {
@@ -151,6 +151,24 @@ class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
  private:
   using Clock = std::chrono::steady_clock;
 
+  absl::Status RunSteps(const Context* context) {
+    for (size_t s = 0; s < program_->steps.size(); ++s) {
+      if (context != nullptr) LS_RETURN_IF_ERROR(context->Check());
+      const Step& step = program_->steps[s];
+      const auto start = profile_ ? Clock::now() : Clock::time_point();
+      const bool dynamic = s >= program_->first_dynamic;
+      absl::Status status = step.by_executor ? RunCall(step.node, dynamic, context)
+                            : dynamic        ? RunDynamic(step.node, s)
+                                             : RunKernel(step.kernel, s);
+      if (!status.ok()) return Annotate(status, NodeLabel(subgraph_, step.node));
+      if (profile_) {
+        seconds_[step.node] += std::chrono::duration<double>(Clock::now() - start).count();
+      }
+      if (observer_) observer_(step.node);
+    }
+    return absl::OkStatus();
+  }
+
   // The pointer tables that kernels get, made once.
   struct Binding {
     size_t first_input, num_inputs, first_output, num_outputs;
@@ -162,7 +180,10 @@ class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
       own_session_ = std::make_unique<CallSession>(program_->graph, program_->options);
       session_ = own_session_.get();
       const int threads = Context{.num_threads = program_->options.num_threads}.Threads();
-      if (threads > 1) own_threads_ = std::make_unique<ThreadPool>(threads);
+      if (threads > 1) {
+        own_threads_ = std::make_unique<ThreadPool>(threads);
+        team_ = std::make_unique<ThreadTeam>(own_threads_.get());
+      }
       session_->SetThreads(own_threads_.get());
     }
     threads_ = session_->threads();
@@ -267,6 +288,7 @@ class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
 
   std::shared_ptr<const Program> program_;
   std::unique_ptr<ThreadPool> own_threads_;  // outlives the session's callees
+  std::unique_ptr<ThreadTeam> team_;         // of these
   std::unique_ptr<CallSession> own_session_;
   CallSession* session_;
   const Subgraph& subgraph_;
@@ -282,6 +304,7 @@ class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
   std::vector<void*> output_table_;
   std::vector<Binding> bindings_;
   ThreadPool* threads_ = nullptr;
+  size_t shared_loops_ = 0;  // of the last Run
   Observer observer_;
   bool profile_ = false;
   std::vector<double> seconds_;
