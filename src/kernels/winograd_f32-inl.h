@@ -239,11 +239,11 @@ void TransformOutputOf(const WinogradTiles& t, size_t begin, size_t end) {
 
 // GgG' of filters for 4 outputs, packed for products of `depth` rows and `columns` columns (a
 // multiple of kGemmPanel): tap t of row k and column n is at from[t * tap_stride + k * row_stride +
-// n], plane p of it in the panels from packed + p * depth * columns on.
+// n], plane p of it in the panels from packed + p * WinogradFilterFloats(depth, columns) on.
 inline void FiltersToSpectrum(const float* from, size_t tap_stride, size_t row_stride, size_t depth,
                               size_t columns, float* packed) {
   const D d;
-  const size_t lanes = hn::Lanes(d), plane = depth * columns;
+  const size_t lanes = hn::Lanes(d), plane = WinogradFilterFloats(depth, columns);
   for (size_t k = 0; k < depth; ++k) {
     for (size_t n = 0; n < columns; n += lanes) {
       const float* g = from + k * row_stride + n;

@@ -130,14 +130,16 @@ bool WinogradF32Fits(const ConvGeometry& g) {
          g.in_c >= kLeastChannels && g.out_c >= kLeastChannels && SideOf(g) != 0;
 }
 
+size_t WinogradFilterFloats(size_t in, size_t out) { return PackedFloats(in, out) + 16; }
+
 size_t WinogradF32PackedFloats(const ConvGeometry& g) {
   return Planes(SideOf(g)) *
-         PackedFloats(static_cast<size_t>(g.in_c), static_cast<size_t>(g.out_c));
+         WinogradFilterFloats(static_cast<size_t>(g.in_c), static_cast<size_t>(g.out_c));
 }
 
 void PackWinogradF32(const ConvGeometry& g, const float* weights, float* packed) {
   const size_t in = static_cast<size_t>(g.in_c), out = static_cast<size_t>(g.out_c);
-  const size_t one = PackedFloats(in, out), side = SideOf(g), planes = Planes(side);
+  const size_t one = WinogradFilterFloats(in, out), side = SideOf(g), planes = Planes(side);
   std::vector<float> spectrum(planes * in * out);  // [planes][out][in]
   std::vector<float> u(planes);
   for (size_t i = 0; i < in * out; ++i) {
@@ -184,7 +186,7 @@ void WinogradF32(const ConvGeometry& g, const float* input, const float* packed,
   const size_t in = static_cast<size_t>(g.in_c), filters = static_cast<size_t>(g.out_c);
   float* spectrum = pad + PadFloats(g, side);
   float* products = spectrum + planes * WinogradPlaneFloats(pass, in);
-  const size_t one = PackedFloats(in, filters);
+  const size_t one = WinogradFilterFloats(in, filters);
   WinogradTiles t{&g,    side, Rows(g, side), Columns(g, side), 0,  0,
                   input, pad,  spectrum,      products,         out};
   const auto to_spectrum = [&](size_t begin, size_t end) {

@@ -52,6 +52,8 @@ struct WinogradTiles {
 // Floats from one plane of a spectrum to the next: a line more than they hold, so that a tile's
 // elements do not all fall into the same set of the first-level cache.
 inline size_t WinogradPlaneFloats(size_t tiles, size_t channels) { return tiles * channels + 16; }
+// Likewise for packed filters.
+size_t WinogradFilterFloats(size_t in, size_t out);
 
 // The instruction sets of winograd_f32.cc, for tests.
 int64_t WinogradF32Targets();

@@ -101,7 +101,7 @@ void Optimizer::Step(std::span<const float* const> gradients, double factor,
       for (size_t b = begin; b < end; ++b) body(b, b * kBlock, std::min((b + 1) * kBlock, count_));
     };
     // What a thread must find to be worth waking.
-    constexpr size_t kLeast = 32;
+    constexpr size_t kLeast = 256;
     ParallelFor(threads, block_squares_.size(), kLeast, std::cref(run));
   };
   if (options_.clip_norm <= 0.0f) {

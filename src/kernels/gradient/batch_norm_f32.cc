@@ -21,44 +21,79 @@ using One = hn::CappedTag<float, 1>;
 // Rows after which a sum is put aside, so that long sums lose no digits.
 constexpr size_t kBlock = 256;
 
-// Calls step(tag, c) for the channels: whole vectors, then single ones.
+// Calls step.Run<n>(tag, c) for all channels: n vectors of them from c on, then single ones. Rows
+// are read as they lie in memory, as far as there are registers.
 template <typename Step>
 HWY_INLINE void ForChannels(size_t channels, const Step& step) {
   const D d;
+  const size_t lanes = hn::Lanes(d);
   size_t c = 0;
-  for (; c + hn::Lanes(d) <= channels; c += hn::Lanes(d)) step(d, c);
-  for (; c < channels; ++c) step(One(), c);
+  for (; c + 4 * lanes <= channels; c += 4 * lanes) step.template Run<4>(d, c);
+  for (; c + 2 * lanes <= channels; c += 2 * lanes) step.template Run<2>(d, c);
+  for (; c + lanes <= channels; c += lanes) step.template Run<1>(d, c);
+  for (; c < channels; ++c) step.template Run<1>(One(), c);
 }
 
 struct StatisticsStep {
   const float* x;
   size_t rows, channels;
   float *mean, *variance;
+
+  // Sums of differences from an estimate of the mean: the variance loses no digits then.
   template <typename Tag>
-  HWY_ATTR void operator()(Tag d, size_t c) const {
-    // Sums of differences from an estimate of the mean: the variance loses no digits then.
+  HWY_ATTR HWY_INLINE hn::Vec<Tag> Estimate(Tag d, size_t c) const {
     const size_t few = HWY_MIN(rows, size_t{64});
     auto estimate = hn::Zero(d);
     for (size_t r = 0; r < few; ++r) {
       estimate = hn::Add(estimate, hn::LoadU(d, x + r * (rows / few) * channels + c));
     }
-    estimate = hn::Mul(estimate, hn::Set(d, 1.0f / static_cast<float>(few)));
-    auto sum = hn::Zero(d), squares = hn::Zero(d);
-    for (size_t r = 0; r < rows; r += kBlock) {
-      auto s = hn::Zero(d), q = hn::Zero(d);
-      for (size_t i = r; i < HWY_MIN(rows, r + kBlock); ++i) {
-        const auto v = hn::Sub(hn::LoadU(d, x + i * channels + c), estimate);
-        s = hn::Add(s, v);
-        q = hn::MulAdd(v, v, q);
-      }
-      sum = hn::Add(sum, s);
-      squares = hn::Add(squares, q);
+    return hn::Mul(estimate, hn::Set(d, 1.0f / static_cast<float>(few)));
+  }
+
+  template <size_t kN, typename Tag>
+  HWY_ATTR void Run(Tag d, size_t c) const {
+    using V = hn::Vec<Tag>;
+    const size_t lanes = hn::Lanes(d);
+    V estimate[kN], sum[kN], squares[kN];
+#pragma GCC unroll 4
+    for (size_t n = 0; n < kN; ++n) {
+      estimate[n] = Estimate(d, c + n * lanes);
+      sum[n] = squares[n] = hn::Zero(d);
     }
-    const auto share = hn::Set(d, 1.0f / static_cast<float>(rows));
-    const auto off = hn::Mul(sum, share);
-    hn::StoreU(hn::Add(estimate, off), d, mean + c);
-    const auto v = hn::Sub(hn::Mul(squares, share), hn::Mul(off, off));
-    hn::StoreU(hn::Max(v, hn::Zero(d)), d, variance + c);
+    for (size_t r = 0; r < rows; r += kBlock) {
+      // Of even and odd rows, because one sum waits for every addition.
+      V s[2][kN], q[2][kN];
+#pragma GCC unroll 4
+      for (size_t n = 0; n < kN; ++n) s[0][n] = s[1][n] = q[0][n] = q[1][n] = hn::Zero(d);
+      const size_t end = HWY_MIN(rows, r + kBlock);
+      size_t i = r;
+      const auto add = [&](size_t row, size_t k) HWY_ATTR {
+#pragma GCC unroll 4
+        for (size_t n = 0; n < kN; ++n) {
+          const V v = hn::Sub(hn::LoadU(d, x + row * channels + c + n * lanes), estimate[n]);
+          s[k][n] = hn::Add(s[k][n], v);
+          q[k][n] = hn::MulAdd(v, v, q[k][n]);
+        }
+      };
+      for (; i + 2 <= end; i += 2) {
+        add(i, 0);
+        add(i + 1, 1);
+      }
+      if (i < end) add(i, 0);
+#pragma GCC unroll 4
+      for (size_t n = 0; n < kN; ++n) {
+        sum[n] = hn::Add(sum[n], hn::Add(s[0][n], s[1][n]));
+        squares[n] = hn::Add(squares[n], hn::Add(q[0][n], q[1][n]));
+      }
+    }
+    const V share = hn::Set(d, 1.0f / static_cast<float>(rows));
+#pragma GCC unroll 4
+    for (size_t n = 0; n < kN; ++n) {
+      const V off = hn::Mul(sum[n], share);
+      hn::StoreU(hn::Add(estimate[n], off), d, mean + c + n * lanes);
+      const V v = hn::Sub(hn::Mul(squares[n], share), hn::Mul(off, off));
+      hn::StoreU(hn::Max(v, hn::Zero(d)), d, variance + c + n * lanes);
+    }
   }
 };
 void StatisticsLoop(const float* x, size_t rows, size_t channels, float* mean, float* variance) {
@@ -71,13 +106,25 @@ struct ScaleStep {
   const float *scale, *offset;
   float low, high;
   float* y;
-  template <typename Tag>
-  HWY_ATTR void operator()(Tag d, size_t c) const {
-    const auto a = hn::LoadU(d, scale + c), b = hn::LoadU(d, offset + c);
-    const auto lo = hn::Set(d, low), hi = hn::Set(d, high);
+  template <size_t kN, typename Tag>
+  HWY_ATTR void Run(Tag d, size_t c) const {
+    using V = hn::Vec<Tag>;
+    const size_t lanes = hn::Lanes(d);
+    V a[kN], b[kN];
+#pragma GCC unroll 4
+    for (size_t n = 0; n < kN; ++n) {
+      a[n] = hn::LoadU(d, scale + c + n * lanes);
+      b[n] = hn::LoadU(d, offset + c + n * lanes);
+    }
+    const V lo = hn::Set(d, low), hi = hn::Set(d, high);
+    const float* from = x;
+    float* to = y;
     for (size_t i = c; i < rows * channels; i += channels) {
-      const auto v = hn::MulAdd(hn::LoadU(d, x + i), a, b);
-      hn::StoreU(hn::Min(hn::Max(v, lo), hi), d, y + i);
+#pragma GCC unroll 4
+      for (size_t n = 0; n < kN; ++n) {
+        const V v = hn::MulAdd(hn::LoadU(d, from + i + n * lanes), a[n], b[n]);
+        hn::StoreU(hn::Min(hn::Max(v, lo), hi), d, to + i + n * lanes);
+      }
     }
   }
 };
@@ -87,10 +134,10 @@ void ScaleLoop(const float* x, size_t rows, size_t channels, const float* scale,
 }
 
 template <typename Tag>
-HWY_INLINE hn::Vec<Tag> Through(Tag d, const float* y, const float* dy, float low, float high) {
+HWY_INLINE hn::Vec<Tag> Through(Tag d, const float* y, const float* dy, hn::Vec<Tag> low,
+                                hn::Vec<Tag> high) {
   const auto v = hn::LoadU(d, y);
-  const auto inside = hn::And(hn::Gt(v, hn::Set(d, low)), hn::Lt(v, hn::Set(d, high)));
-  return hn::IfThenElseZero(inside, hn::LoadU(d, dy));
+  return hn::IfThenElseZero(hn::And(hn::Gt(v, low), hn::Lt(v, high)), hn::LoadU(d, dy));
 }
 
 struct SumsStep {
@@ -99,23 +146,41 @@ struct SumsStep {
   const float* mean;
   float low, high;
   float *sum, *product;
-  template <typename Tag>
-  HWY_ATTR void operator()(Tag d, size_t c) const {
-    const auto m = hn::LoadU(d, mean + c);
-    auto total = hn::Zero(d), products = hn::Zero(d);
-    for (size_t r = 0; r < rows; r += kBlock) {
-      auto s = hn::Zero(d), p = hn::Zero(d);
-      for (size_t i = r; i < HWY_MIN(rows, r + kBlock); ++i) {
-        const size_t at = i * channels + c;
-        const auto g = Through(d, y + at, dy + at, low, high);
-        s = hn::Add(s, g);
-        p = hn::MulAdd(g, hn::Sub(hn::LoadU(d, x + at), m), p);
-      }
-      total = hn::Add(total, s);
-      products = hn::Add(products, p);
+  template <size_t kN, typename Tag>
+  HWY_ATTR void Run(Tag d, size_t c) const {
+    using V = hn::Vec<Tag>;
+    const size_t lanes = hn::Lanes(d);
+    const V lo = hn::Set(d, low), hi = hn::Set(d, high);
+    V m[kN], total[kN], products[kN];
+#pragma GCC unroll 4
+    for (size_t n = 0; n < kN; ++n) {
+      m[n] = hn::LoadU(d, mean + c + n * lanes);
+      total[n] = products[n] = hn::Zero(d);
     }
-    hn::StoreU(total, d, sum + c);
-    hn::StoreU(products, d, product + c);
+    for (size_t r = 0; r < rows; r += kBlock) {
+      V s[kN], p[kN];
+#pragma GCC unroll 4
+      for (size_t n = 0; n < kN; ++n) s[n] = p[n] = hn::Zero(d);
+      for (size_t i = r; i < HWY_MIN(rows, r + kBlock); ++i) {
+#pragma GCC unroll 4
+        for (size_t n = 0; n < kN; ++n) {
+          const size_t at = i * channels + c + n * lanes;
+          const V g = Through(d, y + at, dy + at, lo, hi);
+          s[n] = hn::Add(s[n], g);
+          p[n] = hn::MulAdd(g, hn::Sub(hn::LoadU(d, x + at), m[n]), p[n]);
+        }
+      }
+#pragma GCC unroll 4
+      for (size_t n = 0; n < kN; ++n) {
+        total[n] = hn::Add(total[n], s[n]);
+        products[n] = hn::Add(products[n], p[n]);
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t n = 0; n < kN; ++n) {
+      hn::StoreU(total[n], d, sum + c + n * lanes);
+      hn::StoreU(products[n], d, product + c + n * lanes);
+    }
   }
 };
 void SumsLoop(const float* x, const float* y, const float* dy, size_t rows, size_t channels,
@@ -128,16 +193,32 @@ struct InputStep {
   const float *x, *y, *dy;
   size_t rows, channels;
   float* dx;
-  template <typename Tag>
-  HWY_ATTR void operator()(Tag d, size_t c) const {
-    const auto fa = hn::LoadU(d, back.a + c), fb = hn::LoadU(d, back.b + c);
-    const auto fc = hn::LoadU(d, back.c + c), m = hn::LoadU(d, back.mean + c);
+  template <size_t kN, typename Tag>
+  HWY_ATTR void Run(Tag d, size_t c) const {
+    using V = hn::Vec<Tag>;
+    const size_t lanes = hn::Lanes(d);
+    const V lo = hn::Set(d, back.low), hi = hn::Set(d, back.high);
+    const bool accumulate = back.accumulate;
+    V fa[kN], fb[kN], fc[kN], m[kN];
+#pragma GCC unroll 4
+    for (size_t n = 0; n < kN; ++n) {
+      fa[n] = hn::LoadU(d, back.a + c + n * lanes);
+      fb[n] = hn::LoadU(d, back.b + c + n * lanes);
+      fc[n] = hn::LoadU(d, back.c + c + n * lanes);
+      m[n] = hn::LoadU(d, back.mean + c + n * lanes);
+    }
+    const float *from = x, *results = y, *gradients = dy;
+    float* to = dx;
     for (size_t i = c; i < rows * channels; i += channels) {
-      const auto g = Through(d, y + i, dy + i, back.low, back.high);
-      const auto far = hn::Sub(hn::LoadU(d, x + i), m);
-      auto v = hn::NegMulAdd(far, fc, hn::MulSub(g, fa, fb));
-      if (back.accumulate) v = hn::Add(v, hn::LoadU(d, dx + i));
-      hn::StoreU(v, d, dx + i);
+#pragma GCC unroll 4
+      for (size_t n = 0; n < kN; ++n) {
+        const size_t at = i + n * lanes;
+        const V g = Through(d, results + at, gradients + at, lo, hi);
+        const V far = hn::Sub(hn::LoadU(d, from + at), m[n]);
+        V v = hn::NegMulAdd(far, fc[n], hn::MulSub(g, fa[n], fb[n]));
+        if (accumulate) v = hn::Add(v, hn::LoadU(d, to + at));
+        hn::StoreU(v, d, to + at);
+      }
     }
   }
 };

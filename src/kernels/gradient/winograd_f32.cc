@@ -109,10 +109,10 @@ void FiltersOfRows(const float* weights, size_t in, size_t out, float* packed) {
   FiltersToSpectrum(weights, in, 9 * in, out, in, packed);
 }
 
-// dw (+)= G' m G of the sums [36][out][in].
+// dw (+)= G' m G of the sums [36][out][in], planes WinogradFilterFloats apart.
 void FiltersFromSpectrum(const float* sums, size_t in, size_t out, bool accumulate, float* dw) {
   const D d;
-  const size_t lanes = hn::Lanes(d);
+  const size_t lanes = hn::Lanes(d), plane = WinogradFilterFloats(in, out);
   for (size_t o = 0; o < out; ++o) {
     for (size_t c = 0; c < in; c += lanes) {
       const float* from = sums + o * in + c;
@@ -121,7 +121,7 @@ void FiltersFromSpectrum(const float* sums, size_t in, size_t out, bool accumula
       for (size_t x = 0; x < 6; ++x) {
         V column[6], w[3];
 #pragma GCC unroll 16
-        for (size_t y = 0; y < 6; ++y) column[y] = hn::LoadU(d, from + (6 * y + x) * in * out);
+        for (size_t y = 0; y < 6; ++y) column[y] = hn::LoadU(d, from + (6 * y + x) * plane);
         FilterFromSpectrum(column, w);
 #pragma GCC unroll 16
         for (size_t y = 0; y < 3; ++y) half[y][x] = w[y];
@@ -185,8 +185,8 @@ Layout LayOut(const ConvGeometry& g) {
   Layout at{};
   at.gradient = at.input + kPlanes * WinogradPlaneFloats(tiles, in);
   at.filters = at.gradient + kPlanes * WinogradPlaneFloats(tiles, out);
-  at.sums = at.filters + kPlanes * in * out;
-  at.pad = at.sums + kPlanes * in * out;
+  at.sums = at.filters + kPlanes * WinogradFilterFloats(in, out);
+  at.pad = at.sums + kPlanes * WinogradFilterFloats(in, out);
   at.end = at.pad + 6 * in;
   return at;
 }
@@ -220,7 +220,7 @@ void WinogradConv(const ConvGeometry& g, const float* x, const float* weights, c
       HWY_DYNAMIC_DISPATCH(TransformPatches)(t);
       for (size_t p = 0; p < kPlanes; ++p) {
         GemmResult c;
-        c.data = sums + p * in * out;
+        c.data = sums + p * WinogradFilterFloats(in, out);
         c.stride = in;
         c.accumulate = t.first > 0;
         GemmF32(out, in, GemmLeft::Transposed(gradient + p * out_plane, t.count, out),
@@ -233,7 +233,7 @@ void WinogradConv(const ConvGeometry& g, const float* x, const float* weights, c
       c.data = input + p * in_plane;  // the patches' spectra have been used
       c.stride = in;
       GemmF32(t.count, in, GemmLeft::RowMajor(gradient + p * out_plane, out, out),
-              GemmRight::Packed(filters + p * in * out, out), c, nullptr);
+              GemmRight::Packed(filters + p * WinogradFilterFloats(in, out), out), c, nullptr);
     }
     HWY_DYNAMIC_DISPATCH(SpreadInput)(t, input, !accumulate_dx, dx);
   }
