@@ -80,7 +80,7 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
     const auto zero = static_cast<To>(border);
     const ptrdiff_t y = static_cast<ptrdiff_t>(i % layout.images.height) - g.pad_h;
     if (y < 0 || y >= g.in_h) {
-      std::fill_n(to, row, zero);
+      FillBorder(to, row, zero);
       continue;
     }
     const In* source = from + (image * g.in_h + size_t(y)) * in_row;
@@ -96,9 +96,9 @@ void CopyRows(const ConvGeometry& g, const Layout& layout, const IntConvInput& i
       FlipInt8({count, in_row, inner, before, row, zero}, source, to);
       continue;
     }
-    std::fill_n(to, before, zero);
+    FillBorder(to, before, zero);
     CopyNumbers(q, source, inner, to + before);
-    std::fill_n(to + before + inner, row - before - inner, zero);
+    FillBorder(to + before + inner, row - before - inner, zero);
   }
 }
 

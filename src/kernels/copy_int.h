@@ -3,8 +3,10 @@
 
 // Copies of activations into what the integer product reads (kernels/gemm_int.h), by vectors.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace litesmith {
 
@@ -20,6 +22,19 @@ struct BorderedRows {
 };
 // With 128 added to the numbers, unsigned.
 void FlipInt8(const BorderedRows& rows, const int8_t* in, uint8_t* out);
+
+// std::fill_n, whose loop over int16 takes a number a cycle, by memset where it can: zero above
+// all.
+template <typename T>
+void FillBorder(T* out, size_t count, T value) {
+  uint8_t bytes[sizeof(T)];
+  std::memcpy(bytes, &value, sizeof(T));
+  if (std::all_of(bytes, bytes + sizeof(T), [&](uint8_t b) { return b == bytes[0]; })) {
+    std::memset(out, bytes[0], count * sizeof(T));
+  } else {
+    std::fill_n(out, count, value);
+  }
+}
 
 int64_t CopyIntTargets();
 

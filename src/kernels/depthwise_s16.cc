@@ -5,6 +5,7 @@
 #include <functional>
 #include <type_traits>
 
+#include "kernels/copy_int.h"
 #include "kernels/depthwise_bytes.h"
 #include "kernels/depthwise_taps.h"
 #include "kernels/simd.h"
@@ -573,7 +574,7 @@ void DepthwiseS16(const DepthwiseS16Packed& packed, const In* input, const Depth
   const bool bytes = !packed.byte_blocks.empty();
   for (size_t i = 0; i < pads && !bytes; ++i) {
     const int32_t offset = run.image_offsets != nullptr ? run.image_offsets[i] : run.input_offset;
-    std::fill_n(pad + i * row, row, static_cast<In>(-offset));
+    FillBorder(pad + i * row, row, static_cast<In>(-offset));
   }
   if (packed.repeat) {
     reference::ConvGeometry narrow = g;
