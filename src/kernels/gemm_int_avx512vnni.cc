@@ -544,16 +544,13 @@ void RunWhole(const IntTile& t) {
 }
 
 template <class Op, size_t kN>
-void RunRows(const IntTile& tile) {
-  const IntTile t = tile;  // what is stored could change the caller's
-  const bool pairs = t.groups % 2 == 0;
+void RunRows(const IntTile& t) {
   size_t m = 0;
   for (; m + kRows <= t.num_rows; m += kRows) {
-    const bool spaced = (t.spaced >> (m / kRows) & 1) != 0;
     if constexpr (kN == 1) {
-      spaced&& pairs ? RunSpacedPairs<Op, Sums>(t, m) : RunSinglePanel<Op>(t, m);
+      RunSinglePanel<Op>(t, m);
     } else {
-      spaced ? RunSpaced<Op, 1, 2, Sums>(t, m) : Run<Op, kRows, kN, 1>(t, m);
+      Run<Op, kRows, kN, 1>(t, m);
     }
   }
   switch (t.num_rows - m) {
