@@ -96,6 +96,8 @@ absl::StatusOr<Prepared> Prepare(const Model& model, const QuantizeRequest& requ
   const QuantizeOptions& options = out.options;
   const bool calibrate = options.recipe.needs_calibration();
   if (calibrate && request.calibration.path.empty()) {
+    // Samples would not help a model that is quantized already.
+    LS_RETURN_IF_ERROR_IN(PrepareForQuantization(*source, options, context).status(), model.path());
     return Invalid("{}: the recipe {} needs samples; name them with --calibration-data PATH",
                    model.path(), options.recipe.name);
   }

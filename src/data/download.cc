@@ -1,7 +1,9 @@
 #include "data/download.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -65,6 +67,22 @@ absl::Status DownloadOne(const Curl& curl, const RemoteFile& file,
       file.name, fmt::join(reasons, "; "));
 }
 
+absl::Status DownloadMissing(const std::vector<RemoteFile>& files,
+                             const std::vector<std::string>& base_urls, const std::string& folder,
+                             const Context& context) {
+  std::vector<const RemoteFile*> wanted;
+  for (const RemoteFile& file : files) {
+    LS_RETURN_IF_ERROR(context.Check());
+    if (!IsThere(file, folder + "/" + file.name)) wanted.push_back(&file);
+  }
+  if (wanted.empty()) return absl::OkStatus();
+  LS_ASSIGN_OR_RETURN(const Curl curl, Curl::Load());
+  for (const RemoteFile* file : wanted) {
+    LS_RETURN_IF_ERROR(DownloadOne(curl, *file, base_urls, folder + "/" + file->name, context));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status DownloadFiles(const std::vector<RemoteFile>& files,
@@ -77,18 +95,13 @@ absl::Status DownloadFiles(const std::vector<RemoteFile>& files,
     }
   }
   if (base_urls.empty()) return Invalid("no address to download from");
+  const bool is_new = !FileExists(folder);
   LS_RETURN_IF_ERROR(MakeDirectories(folder));
-  std::vector<const RemoteFile*> wanted;
-  for (const RemoteFile& file : files) {
-    LS_RETURN_IF_ERROR(context.Check());
-    if (!IsThere(file, folder + "/" + file.name)) wanted.push_back(&file);
-  }
-  if (wanted.empty()) return absl::OkStatus();
-  LS_ASSIGN_OR_RETURN(const Curl curl, Curl::Load());
-  for (const RemoteFile* file : wanted) {
-    LS_RETURN_IF_ERROR(DownloadOne(curl, *file, base_urls, folder + "/" + file->name, context));
-  }
-  return absl::OkStatus();
+  absl::Status status = DownloadMissing(files, base_urls, folder, context);
+  // Leaves no empty folder behind; one with a file in it stays.
+  std::error_code ignored;
+  if (!status.ok() && is_new) std::filesystem::remove(folder, ignored);
+  return status;
 }
 
 absl::Status DownloadMnist(const std::string& folder, const std::vector<std::string>& base_urls,

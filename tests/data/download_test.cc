@@ -42,8 +42,13 @@ class Download : public ::testing::Test {
     folder_ = TempDir() + "/new/folder";
   }
   std::string Error(const Context& context = {}) {
+    const bool is_new = !std::filesystem::exists(folder_);
     const absl::Status s = DownloadFiles({file_}, {server_.url()}, folder_, context);
     EXPECT_EQ(std::filesystem::exists(folder_ + "/file.gz"), s.ok());
+    if (!s.ok() && is_new) {
+      EXPECT_FALSE(std::filesystem::exists(folder_));
+      return std::string(Message(s));
+    }
     for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
       EXPECT_EQ(entry.path().filename(), "file.gz");  // no temporary files stay
     }

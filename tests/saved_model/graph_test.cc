@@ -275,6 +275,74 @@ TEST(SavedModelEinsum, AgainstPlainLoops) {
 }
 
 // An output that is the input, another output or a constant.
+// Each against values worked out by hand.
+TEST(SavedModelMovement, RollBucketizeCumprodTan) {
+  const Array x = Floats({1, 4}, {1, -2, 3, 0.5f});
+  ModelBuilder roll({-1, 4});
+  roll.Ints("shift", {1}, {-3});
+  roll.Ints("axis", {1}, {-1});
+  roll.Add("y", "Roll", {"x", "shift", "axis"});
+  ASSERT_OK_AND_ASSIGN(const Graph rolled, roll.Import());
+  ExpectValues(rolled, x, {0.5f, 1, -2, 3});
+
+  ModelBuilder open({-1, 4});
+  open.Ints("one", {1}, {1});
+  open.Ints("axis", {1}, {0});
+  open.Add("y", "Roll", {"x", "one", "axis"});
+  EXPECT_THAT(std::string(Message(open.Import().status())), ::testing::HasSubstr("open dimension"));
+
+  ModelBuilder bucket({-1, 4});
+  auto& bounds =
+      *(*bucket.Add("b", "Bucketize", {"x"}).mutable_attr())["boundaries"].mutable_list();
+  for (const float bound : {-1.0f, 0.5f, 2.0f}) bounds.add_f(bound);
+  (*bucket.Add("y", "Cast", {"b"}).mutable_attr())["DstT"].set_type(kFloat);
+  ASSERT_OK_AND_ASSIGN(const Graph counted, bucket.Import());
+  ExpectValues(counted, x, {2, 0, 3, 2});
+
+  for (const bool exclusive : {false, true}) {
+    for (const bool reverse : {false, true}) {
+      ModelBuilder product({-1, 4});
+      product.Ints("axis", {}, {1});
+      auto& attributes = *product.Add("y", "Cumprod", {"x", "axis"}).mutable_attr();
+      attributes["exclusive"].set_b(exclusive);
+      attributes["reverse"].set_b(reverse);
+      ASSERT_OK_AND_ASSIGN(const Graph graph, product.Import());
+      std::vector<float> want = {1, -2, -6, -3};
+      if (exclusive) want = {1, 1, -2, -6};
+      if (reverse)
+        want = exclusive ? std::vector<float>{-3, 1.5f, 0.5f, 1}
+                         : std::vector<float>{-3, -3, 1.5f, 0.5f};
+      ExpectValues(graph, x, want);
+    }
+  }
+
+  ModelBuilder angles({-1, 4});
+  angles.Add("t", "Tan", {"x"});
+  angles.Add("s", "Sinh", {"x"});
+  angles.Add("c", "Cosh", {"x"});
+  angles.Add("ts", "AddV2", {"t", "s"});
+  angles.Add("y", "AddV2", {"ts", "c"});
+  ASSERT_OK_AND_ASSIGN(const Graph summed, angles.Import());
+  std::vector<float> sums;
+  for (const float v : x.data<float>()) sums.push_back(std::tan(v) + std::exp(v));
+  ExpectValues(summed, x, sums);
+}
+
+// A variable that is read and changed: the reason is given, and not what fails on the way.
+TEST(SavedModelState, IsRefused) {
+  ModelBuilder model({-1, 4});
+  model.Add("v", "VarHandleOp", {});
+  (*model.Add("y", "PartitionedCall", {"x", "v"}).mutable_attr())["f"].mutable_func()->set_name(
+      "step");
+  auto& f = model.Function("step", {"a", "handle"}, {"sum:z:0"});
+  ModelBuilder::AddTo(f.mutable_node_def(), "change", "AssignAddVariableOp", {"handle", "a"});
+  ModelBuilder::AddTo(f.mutable_node_def(), "read", "ReadVariableOp", {"handle", "^change"});
+  ModelBuilder::AddTo(f.mutable_node_def(), "sum", "AddV2", {"a", "read:value:0"});
+  EXPECT_THAT(std::string(Message(model.Import().status())),
+              ::testing::AllOf(::testing::HasSubstr("keeps a state"),
+                               ::testing::HasSubstr("stateful=False")));
+}
+
 TEST(SavedModelOutputs, CopiesOfTheInput) {
   ModelBuilder a({-1, 2});
   a.Add("y", "Identity", {"x"});

@@ -61,7 +61,7 @@ Interpreter::Scope Interpreter::MakeScope(const Nodes& nodes) const {
   Scope scope;
   for (const proto::Node& node : nodes) {
     scope.nodes.emplace(node.name(), &node);
-    scope.assigns = scope.assigns || StartsWith(node.op(), "Assign");
+    if (StartsWith(node.op(), "Assign")) scope.assigns.push_back(&node);
   }
   return scope;
 }
@@ -302,6 +302,7 @@ absl::StatusOr<Values> Interpreter::RunConst(const proto::Node& node) {
 absl::StatusOr<Value> Interpreter::ReadVariable(const Value& handle) {
   if (handle.kind != Value::Kind::kVariable) return Unsupported("it reads no variable");
   const std::string& name = handle.variable->name();
+  read_.insert(name);
   if (const auto found = variables_.find(name); found != variables_.end()) {
     return Value::Of(found->second);
   }
@@ -320,10 +321,32 @@ absl::StatusOr<Value> Interpreter::ReadVariable(const Value& handle) {
 
 // ---- Functions, loops, branches
 
+void Interpreter::NoteAssigned(const Scope& scope, const Values& arguments) {
+  for (const proto::Node* node : scope.assigns) {
+    assigns_ = true;
+    if (node->input_size() == 0) continue;
+    const auto argument = scope.arguments.find(ParseInput(node->input(0)).node);
+    if (argument == scope.arguments.end() || argument->second >= arguments.size()) continue;
+    const Value& handle = arguments[argument->second];
+    if (handle.kind == Value::Kind::kVariable) assigned_.insert(handle.variable->name());
+  }
+}
+
+absl::Status Interpreter::CheckStateless() const {
+  for (const std::string& name : assigned_) {
+    if (!read_.contains(name)) continue;
+    return Unsupported(
+        "the model keeps a state: it reads the variable '{}' and changes it while it runs; save it "
+        "without (Keras' stateful=False), the .tflite keeps nothing between calls",
+        Printable(name));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Values> Interpreter::Call(const std::string& function, const Values& arguments) {
   LS_ASSIGN_OR_RETURN(const Scope* scope, FunctionScope(function));
   if (depth_ >= kDeepestCall) return Invalid("functions call each other without end");
-  assigns_ = assigns_ || scope->assigns;
+  NoteAssigned(*scope, arguments);
   ++depth_;
   Frame frame;
   frame.scope = scope;

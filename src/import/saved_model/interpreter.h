@@ -58,13 +58,16 @@ class Interpreter {
   // True when a function on the way assigns to variables, which are constants in the result.
   bool assigns() const { return assigns_; }
 
+  // An error where the model reads a variable that it assigns to: a state between calls.
+  absl::Status CheckStateless() const;
+
  private:
   using Nodes = google::protobuf::RepeatedPtrField<proto::Node>;
   struct Scope {
     std::unordered_map<std::string_view, const proto::Node*> nodes;
     std::unordered_map<std::string_view, size_t> arguments;
-    std::vector<std::string> results;  // references, in the order of the function's outputs
-    bool assigns = false;
+    std::vector<std::string> results;         // references, in the order of the function's outputs
+    std::vector<const proto::Node*> assigns;  // nodes that change a variable
   };
   struct Frame {
     const Scope* scope = nullptr;
@@ -87,6 +90,7 @@ class Interpreter {
   absl::StatusOr<Values> RunConst(const proto::Node& node);
   absl::StatusOr<Value> ReadVariable(const Value& handle);
   absl::StatusOr<Values> Call(const std::string& function, const Values& arguments);
+  void NoteAssigned(const Scope& scope, const Values& arguments);
   absl::StatusOr<Values> RunWhile(const proto::Node& node, Values state);
   absl::StatusOr<Values> RunIf(const proto::Node& node, const Values& in);
   absl::StatusOr<Values> RunList(const proto::Node& node, const Values& in);
@@ -106,6 +110,7 @@ class Interpreter {
   std::map<std::string, int32_t, std::less<>> inputs_;  // by node name
   std::map<std::string, int32_t, std::less<>> variables_;
   std::unordered_map<const proto::Node*, Values> constants_;
+  std::set<std::string, std::less<>> assigned_, read_;  // names of variables
   std::vector<std::string> problems_;
   std::set<const proto::Node*> with_problem_;
   bool assigns_ = false;

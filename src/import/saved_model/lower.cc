@@ -39,6 +39,11 @@ std::vector<int64_t> NodeContext::List(const char* name) const {
   }
   return out;
 }
+std::vector<float> NodeContext::Floats(const char* name) const {
+  const proto::Attribute* a = Find(name);
+  if (a == nullptr) return {};
+  return {a->list().f().begin(), a->list().f().end()};
+}
 int32_t NodeContext::Type(const char* name) const {
   const proto::Attribute* a = Find(name);
   return a != nullptr && a->has_type() ? a->type() : 0;

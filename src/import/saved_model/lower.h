@@ -32,6 +32,7 @@ class NodeContext {
   bool Bool(const char* name, bool otherwise) const;
   std::string String(const char* name, std::string_view otherwise) const;
   std::vector<int64_t> List(const char* name) const;
+  std::vector<float> Floats(const char* name) const;
   // An element type; 0 where there is none.
   int32_t Type(const char* name) const;
 

@@ -106,6 +106,22 @@ absl::StatusOr<Tensors> LogExp(NodeContext& c) {  // log(1 + x), exp(x) - 1
   }
 }
 
+absl::StatusOr<Tensors> Tan(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t sine, c.e().Emit(schema::BuiltinOperator_SIN, {c.in()}));
+  LS_ASSIGN_OR_RETURN(const int32_t cosine, c.e().Emit(schema::BuiltinOperator_COS, {c.in()}));
+  return One(c.e().Binary(schema::BuiltinOperator_DIV, sine, cosine));
+}
+
+// (e^x - e^-x) / 2 and (e^x + e^-x) / 2.
+template <BuiltinOperator kOp>
+absl::StatusOr<Tensors> Hyperbolic(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t minus, c.e().Emit(schema::BuiltinOperator_NEG, {c.in()}));
+  LS_ASSIGN_OR_RETURN(const int32_t rising, c.e().Emit(schema::BuiltinOperator_EXP, {c.in()}));
+  LS_ASSIGN_OR_RETURN(const int32_t falling, c.e().Emit(schema::BuiltinOperator_EXP, {minus}));
+  LS_ASSIGN_OR_RETURN(const int32_t both, c.e().Binary(kOp, rising, falling));
+  return One(With(c, schema::BuiltinOperator_MUL, both, 0.5));
+}
+
 // log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow.
 absl::StatusOr<Tensors> Softplus(NodeContext& c) {
   LS_ASSIGN_OR_RETURN(int32_t y, c.e().Emit(schema::BuiltinOperator_ABS, {c.in()}));
@@ -290,6 +306,9 @@ std::vector<Lowering> ElementwiseLowerings() {
           {"Sign", 1, Unary<BuiltinOperator_SIGN>},
           {"Sin", 1, Unary<BuiltinOperator_SIN>},
           {"Cos", 1, Unary<BuiltinOperator_COS>},
+          {"Tan", 1, Tan},
+          {"Sinh", 1, Hyperbolic<BuiltinOperator_SUB>},
+          {"Cosh", 1, Hyperbolic<BuiltinOperator_ADD>},
           {"Relu", 1, Unary<BuiltinOperator_RELU>},
           {"Relu6", 1, Unary<BuiltinOperator_RELU6>},
           {"Elu", 1, Unary<BuiltinOperator_ELU>},

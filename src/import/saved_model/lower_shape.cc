@@ -372,6 +372,38 @@ absl::StatusOr<Tensors> BandPart(NodeContext& c) {
   return Tensors{y};
 }
 
+// The part of x along `axis` from `begin` on, `size` elements or (-1) the rest.
+absl::StatusOr<int32_t> Part(NodeContext& c, int32_t x, size_t axis, int32_t begin, int32_t size) {
+  std::vector<int32_t> begins(c.e().rank(x), 0), sizes(c.e().rank(x), -1);
+  begins[axis] = begin;
+  sizes[axis] = size;
+  LS_ASSIGN_OR_RETURN(const int32_t from, c.e().Ints(begins));
+  LS_ASSIGN_OR_RETURN(const int32_t count, c.e().Ints(sizes));
+  return c.e().Emit(schema::BuiltinOperator_SLICE, {x, from, count});
+}
+
+// What leaves at the end comes in at the beginning.
+absl::StatusOr<Tensors> Roll(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const auto shifts, c.Known(1));
+  LS_ASSIGN_OR_RETURN(const auto axes, c.Axes(2));
+  if (shifts.size() != axes.size()) return Invalid("its shifts and axes differ in number");
+  int32_t x = c.in();
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto axis = static_cast<size_t>(axes[i]);
+    const int32_t size = c.e().shape(x)[axis];
+    if (size < 0) return Unsupported("it rolls over an open dimension");
+    const int32_t first = size == 0 ? 0 : (size - (shifts[i] % size + size) % size) % size;
+    if (first == 0) continue;
+    LS_ASSIGN_OR_RETURN(const int32_t end, Part(c, x, axis, first, -1));
+    LS_ASSIGN_OR_RETURN(const int32_t start, Part(c, x, axis, 0, first));
+    schema::ConcatenationOptionsT options;
+    options.axis = axes[i];
+    LS_ASSIGN_OR_RETURN(x, c.e().Emit(schema::BuiltinOperator_CONCATENATION,
+                                      Options(std::move(options)), {end, start}));
+  }
+  return Tensors{x};
+}
+
 // The inverse of a known permutation.
 absl::StatusOr<Tensors> InvertPermutation(NodeContext& c) {
   LS_ASSIGN_OR_RETURN(const auto order, c.Known(0));
@@ -419,6 +451,7 @@ std::vector<Lowering> ShapeLowerings() {
           {"ReverseV2", 2, Reverse},
           {"OneHot", 4, OneHot},
           {"MatrixBandPart", 3, BandPart},
+          {"Roll", 3, Roll},
           {"InvertPermutation", 1, InvertPermutation}};
 }
 

@@ -136,9 +136,10 @@ absl::StatusOr<Graph> Convert(const proto::MetaGraph& model, const std::string& 
   LS_RETURN_IF_ERROR(AddInputs(Sorted(signature.inputs()), &emitter, &interpreter, &input_names));
   std::vector<int32_t> outputs;
   for (const auto& [name, info] : Sorted(signature.outputs())) {
-    LS_ASSIGN_OR_RETURN_IN(const int32_t t, interpreter.Evaluate(info->name()),
-                           fmt::format("output '{}'", Printable(name)));
-    outputs.push_back(t);
+    const absl::StatusOr<int32_t> t = interpreter.Evaluate(info->name());
+    LS_RETURN_IF_ERROR(interpreter.CheckStateless());  // the reason of other errors too
+    LS_RETURN_IF_ERROR_IN(t.status(), fmt::format("output '{}'", Printable(name)));
+    outputs.push_back(*t);
     output_names.push_back(name);
   }
   LS_RETURN_IF_ERROR(interpreter.Problems());
