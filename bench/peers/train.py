@@ -6,9 +6,9 @@
 
 Each of the two trains the same network on the same data (batches of 64, Adam) in a process of its own. Reported per case:
 seconds of an epoch (the median without the first, which traces and reads), processor seconds of an epoch, and the peak of
-resident memory. litesmith's seconds include its validation pass. With --steps an epoch of ResNet8 stands for 782: both
-train so many steps (TensorFlow with all pictures in memory, litesmith on an archive of the first ones and without
-validation; its memory is that of a whole epoch), and the times are multiplied.
+resident memory. litesmith's seconds include its validation pass. With --steps TensorFlow trains so many of the 782 steps
+of ResNet8's epoch, and its times are multiplied; litesmith trains whole epochs, because what it does once an epoch would
+be multiplied too.
 
 Needs a Python with tensorflow and numpy; the -qat cases also tf_keras and tensorflow-model-optimization. What is not
 installed is left out.
@@ -30,7 +30,7 @@ ARGUMENTS.add_argument("--shared", default="../shared", help="the folder with da
 ARGUMENTS.add_argument("--cases", default="mnist,mnist-qat,resnet8,resnet8-qat")
 ARGUMENTS.add_argument("--epochs", type=int, default=3)
 ARGUMENTS.add_argument("--threads", type=int, default=os.cpu_count())
-ARGUMENTS.add_argument("--steps", type=int, default=0, help="steps that stand for an epoch of ResNet8")
+ARGUMENTS.add_argument("--steps", type=int, default=0, help="TensorFlow's steps that stand for an epoch of ResNet8")
 ARGUMENTS.add_argument("--markdown", help="append the table to this file")
 ARGUMENTS.add_argument("--peer", help=argparse.SUPPRESS)  # run this case with TensorFlow, in this process
 OPTIONS = ARGUMENTS.parse_args()
@@ -142,25 +142,12 @@ def measure_peer(case):
     return statistics.median(record["seconds"][1:]), statistics.median(record["processor"][1:]), memory
 
 
-def first_pictures(count, folder):
-    """An archive of as many training pictures, from all classes."""
-    path = os.path.join(folder, "train.tar")
-    with tarfile.open(shared("data/cifar10/train.tar.gz")) as archive, tarfile.open(path, "w") as out:
-        entries = [entry for entry in archive.getmembers() if entry.name.endswith(".jpg")]
-        for i in range(count):
-            entry = entries[i * len(entries) // count]
-            out.addfile(entry, archive.extractfile(entry))
-    return path
-
-
 def measure_litesmith(case, folder):
     network, qat = case.split("-")[0], case.endswith("-qat")
-    few = network == "resnet8" and OPTIONS.steps > 0
     if network == "mnist":
         flags = ["--data", shared("data/mnist")]
     else:
-        flags = ["--augment", "flip,crop", "--data"]
-        flags.append(first_pictures(OPTIONS.steps * BATCH, folder) if few else shared("data/cifar10"))
+        flags = ["--data", shared("data/cifar10"), "--augment", "flip,crop"]
     source = shared("golden/mnist/mnist_model_float32.tflite" if network == "mnist" else RESNET)
     if network == "resnet8":
         flags += ["--std", "1"]
@@ -174,15 +161,7 @@ def measure_litesmith(case, folder):
             "--batch-size", str(BATCH), "--num-threads", str(OPTIONS.threads), "--json", report])
         with open(report, encoding="utf-8") as file:
             seconds = [epoch["seconds"] for epoch in json.load(file)["epochs"]]
-    scale = 1.0
-    if few:
-        scale = RESNET_STEPS / OPTIONS.steps
-        flags[flags.index("--data") + 1] = shared("data/cifar10")
-        _, _, memory = watched([
-            OPTIONS.program, "train", source, "-o", os.path.join(folder, "out.tflite"), *flags, "--epochs", "1",
-            "--batch-size", str(BATCH), "--num-threads", str(OPTIONS.threads)])
-    return (scale * statistics.median(seconds[1:]), scale * (used[OPTIONS.epochs] - used[1]) / (OPTIONS.epochs - 1),
-            memory)
+    return statistics.median(seconds[1:]), (used[OPTIONS.epochs] - used[1]) / (OPTIONS.epochs - 1), memory
 
 
 def main():
