@@ -328,6 +328,28 @@ TEST(SavedModelMovement, RollBucketizeCumprodTan) {
   ExpectValues(summed, x, sums);
 }
 
+// Both ends of the window count, as in TensorFlow.
+TEST(SavedModelElementwise, LocalResponseNormalization) {
+  for (const float beta : {0.5f, 0.75f}) {
+    ModelBuilder model({-1, 5});
+    auto& attributes = *model.Add("y", "LRN", {"x"}).mutable_attr();
+    attributes["depth_radius"].set_i(1);
+    attributes["bias"].set_f(2);
+    attributes["alpha"].set_f(0.5f);
+    attributes["beta"].set_f(beta);
+    ASSERT_OK_AND_ASSIGN(const Graph graph, model.Import());
+    const std::vector<float> x = {1, -2, 3, 0.5f, 4};
+    std::vector<float> want;
+    for (size_t i = 0; i < x.size(); ++i) {
+      float sum = x[i] * x[i];
+      if (i > 0) sum += x[i - 1] * x[i - 1];
+      if (i + 1 < x.size()) sum += x[i + 1] * x[i + 1];
+      want.push_back(x[i] / std::pow(2 + 0.5f * sum, beta));
+    }
+    ExpectValues(graph, Floats({1, 5}, x), want);
+  }
+}
+
 // A variable that is read and changed: the reason is given, and not what fails on the way.
 TEST(SavedModelState, IsRefused) {
   ModelBuilder model({-1, 4});

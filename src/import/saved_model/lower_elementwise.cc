@@ -1,6 +1,7 @@
 // Element by element: arithmetic, comparisons, activations.
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "import/saved_model/lower.h"
@@ -243,14 +244,42 @@ absl::StatusOr<Tensors> OnesLike(NodeContext& c) {
   return One(c.e().Binary(schema::BuiltinOperator_ADD, zeros, same));
 }
 
+// x / (bias + alpha * sum of x^2 over the channels c - r to c + r)^beta. TFLite's own operator
+// leaves channel c + r out (its loop ends before it), so the sums are a product with a band of
+// ones.
 absl::StatusOr<Tensors> LocalResponse(NodeContext& c) {
-  schema::LocalResponseNormalizationOptionsT options;
-  options.radius = static_cast<int32_t>(c.Int("depth_radius", 5));
-  options.bias = c.Float("bias", 1.0f);
-  options.alpha = c.Float("alpha", 1.0f);
-  options.beta = c.Float("beta", 0.5f);
-  return One(c.e().Emit(schema::BuiltinOperator_LOCAL_RESPONSE_NORMALIZATION,
-                        Options(std::move(options)), {c.in()}));
+  constexpr int32_t kMostChannels = 4096;
+  const int32_t x = c.in();
+  const Shape shape = c.e().shape(x);
+  const int32_t channels = shape.empty() ? -1 : shape.back();
+  if (channels < 1 || channels > kMostChannels) {
+    return Unsupported("its input {} has an open or too large number of channels",
+                       ShapeString(shape));
+  }
+  const int64_t radius = c.Int("depth_radius", 5);
+  const float alpha = c.Float("alpha", 1.0f), beta = c.Float("beta", 0.5f);
+  std::vector<float> band;
+  for (int32_t to = 0; to < channels; ++to) {
+    for (int32_t from = 0; from < channels; ++from) {
+      band.push_back(std::abs(to - from) <= radius ? alpha : 0.0f);
+    }
+  }
+  const std::vector<float> bias(static_cast<size_t>(channels), c.Float("bias", 1.0f));
+  LS_ASSIGN_OR_RETURN(const int32_t weights, c.e().Constant(schema::TensorType_FLOAT32,
+                                                            {channels, channels}, Blob::Of(band)));
+  LS_ASSIGN_OR_RETURN(const int32_t first,
+                      c.e().Constant(schema::TensorType_FLOAT32, {channels}, Blob::Of(bias)));
+  LS_ASSIGN_OR_RETURN(const int32_t square, c.e().Emit(schema::BuiltinOperator_SQUARE, {x}));
+  schema::FullyConnectedOptionsT options;
+  options.keep_num_dims = true;
+  LS_ASSIGN_OR_RETURN(int32_t y, c.e().Emit(schema::BuiltinOperator_FULLY_CONNECTED,
+                                            Options(std::move(options)), {square, weights, first}));
+  if (beta == 0.5f) {
+    LS_ASSIGN_OR_RETURN(y, c.e().Emit(schema::BuiltinOperator_RSQRT, {y}));
+  } else {
+    LS_ASSIGN_OR_RETURN(y, With(c, schema::BuiltinOperator_POW, y, -double{beta}));
+  }
+  return One(c.e().Binary(schema::BuiltinOperator_MUL, x, y));
 }
 
 }  // namespace
