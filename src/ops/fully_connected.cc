@@ -359,7 +359,8 @@ absl::StatusOr<Kernel> PrepareFullyConnected(const PrepareArgs& args) {
     LS_ASSIGN_OR_RETURN(s.limits,
                         QuantizedActivationRange(options.fused_activation_function, args.out(0)));
   }
-  s.fixed_point = args.arithmetic == Arithmetic::kTflm;
+  // LiteRT's kernel for sparse int8 weights (1x16) requantizes in fixed point, too.
+  s.fixed_point = args.arithmetic == Arithmetic::kTflm || args.in(1).stored_sparse;
   LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, std::move(s)));
   kernel.name = MatrixKernelName(args, 0, 1, "fully_connected");
   return kernel;

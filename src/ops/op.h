@@ -35,6 +35,7 @@ struct TensorView {
   std::string_view name;
   bool present = false;  // false: an optional input that the node leaves out
   bool is_variable = false;
+  bool stored_sparse = false;  // in the file; `data` is dense all the same
 
   template <typename T>
   const T* As() const {

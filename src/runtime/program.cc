@@ -323,6 +323,7 @@ TensorView MakeView(const Subgraph& subgraph, int32_t index, const Shape* shape,
   view.name = tensor.name;
   view.present = true;
   view.is_variable = tensor.is_variable;
+  view.stored_sparse = tensor.sparsity != nullptr;
   return view;
 }
 

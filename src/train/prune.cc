@@ -31,8 +31,9 @@ size_t CountZeros(std::span<const float> values) {
   return static_cast<size_t>(std::count(values.begin(), values.end(), 0.0f));
 }
 
-// The units of one tensor, in the order of their elements. kGroups: one unit per group, worth what
-// its smallest elements are that would go.
+// The units of one tensor that may go, in the order of their elements. kGroups: one unit per group,
+// worth what its smallest elements are that would go. kBlocks: the largest block of each row stays,
+// so that no output channel is left without weights.
 std::vector<Unit> FindUnits(const PruneSpec& spec, std::span<const float> values, size_t inner) {
   std::vector<Unit> units;
   if (spec.kind == PruneKind::kElements) {
@@ -44,7 +45,9 @@ std::vector<Unit> FindUnits(const PruneSpec& spec, std::span<const float> values
   }
   const auto width = static_cast<size_t>(spec.kind == PruneKind::kBlocks ? spec.block : spec.group);
   std::vector<double> group;
+  const auto smaller = [](const Unit& a, const Unit& b) { return a.magnitude < b.magnitude; };
   for (size_t row = 0; row < values.size(); row += inner) {
+    const auto row_begin = static_cast<ptrdiff_t>(units.size());
     for (size_t at = 0; at < inner; at += width) {
       const size_t count = std::min(width, inner - at);
       const auto keep = static_cast<size_t>(spec.kind == PruneKind::kBlocks ? 0 : spec.keep);
@@ -55,6 +58,9 @@ std::vector<Unit> FindUnits(const PruneSpec& spec, std::span<const float> values
       const double sum =
           std::accumulate(group.begin(), group.end() - static_cast<ptrdiff_t>(keep), 0.0);
       units.push_back({sum, static_cast<uint32_t>(row + at)});
+    }
+    if (spec.kind == PruneKind::kBlocks) {
+      units.erase(std::max_element(units.begin() + row_begin, units.end(), smaller));
     }
   }
   return units;
@@ -88,8 +94,11 @@ void ZeroSmallest(const PruneSpec& spec, double share, size_t inner, std::span<f
   std::vector<Unit> units = FindUnits(spec, values, inner);
   // In 2:4, all units gone is the sparsity wanted.
   const double of_units = spec.kind == PruneKind::kGroups ? share / spec.sparsity : share;
-  const auto wanted = static_cast<int64_t>(
-      std::llround(std::clamp(of_units, 0.0, 1.0) * static_cast<double>(units.size())));
+  const size_t kept = spec.kind == PruneKind::kBlocks ? values.size() / inner : 0;
+  const auto wanted =
+      std::min(static_cast<int64_t>(units.size()),
+               static_cast<int64_t>(std::llround(std::clamp(of_units, 0.0, 1.0) *
+                                                 static_cast<double>(units.size() + kept))));
   const auto less = [](const Unit& a, const Unit& b) {
     return a.magnitude != b.magnitude ? a.magnitude < b.magnitude : a.first > b.first;
   };
@@ -304,6 +313,9 @@ std::string WhyNotPruned(const Graph& graph, const PruneSpec& spec, const Weight
   if (weights.inner == 0) return "its last dimension is not the input's";
   if (spec.kind == PruneKind::kBlocks && weights.inner % spec.block != 0) {
     return fmt::format("its input dimension of {} is no multiple of {}", weights.inner, spec.block);
+  }
+  if (spec.kind == PruneKind::kBlocks && weights.inner == spec.block) {
+    return fmt::format("each of its output channels is one block of {}", weights.inner);
   }
   if (spec.kind == PruneKind::kGroups && weights.inner <= spec.keep) {
     return fmt::format("its input dimension is {}", weights.inner);

@@ -118,6 +118,30 @@ TEST(PruneNow, TakesTheSmallest) {
   EXPECT_DOUBLE_EQ(Sparsity(after), 0.75);
 }
 
+TEST(PruneNow, EveryRowKeepsItsLargestBlock) {
+  NetworkBuilder b(3);
+  b.Output(b.Dense("dense", b.Input("x", {-1, 32}), 10, false));
+  Graph graph = b.graph();
+  const std::vector<float> before = ValuesOf(graph, "dense");
+  ASSERT_OK(PruneNow(Spec("1x4=0.95"), &graph));
+  const std::vector<float> after = ValuesOf(graph, "dense");
+  for (size_t row = 0; row < after.size(); row += 32) {
+    double most = 0.0;
+    size_t largest = row;
+    for (size_t at = row; at < row + 32; at += 4) {
+      double sum = 0.0;
+      for (size_t i = at; i < at + 4; ++i) sum += std::abs(static_cast<double>(before[i]));
+      if (sum > most) {
+        most = sum;
+        largest = at;
+      }
+    }
+    for (size_t i = row; i < row + 32; ++i) {
+      EXPECT_EQ(after[i], i - largest < 4 ? before[i] : 0.0f) << i;
+    }
+  }
+}
+
 TEST(PruneNow, GroupsKeepTheLargestOfEveryFour) {
   Graph graph = SmallPictureNetwork(3, 2);
   const std::vector<float> before = ValuesOf(graph, "dense");
