@@ -4,18 +4,15 @@
 #include "kernels/aligned.h"
 #include "kernels/conv_f32.h"
 #include "kernels/depthwise.h"
-#include "kernels/gradient/conv_f32.h"
-#include "kernels/gradient/elementwise_f32.h"
-#include "kernels/gradient/winograd_f32.h"
 #include "kernels/gray_conv_f32.h"
 #include "kernels/quantize_rows.h"
 #include "kernels/reference/conv.h"
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/stage.h"
 #include "kernels/winograd_f32.h"
+#include "ops/conv_2d_support.h"
 #include "ops/fast_depthwise.h"
 #include "ops/fast_integer.h"
-#include "ops/gradient.h"
 #include "ops/int_product.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
@@ -30,52 +27,10 @@ using reference::ConvOffsets;
 // hybrid scales.
 enum class Kind { kFull, kDepthwise };
 
-template <typename Options>
-absl::StatusOr<ConvGeometry> FullGeometry(const Options& options, const Shape& input,
-                                          const Shape& filter) {
-  if (input.size() != 4 || filter.size() != 4) {
-    return Invalid("input and filter need 4 dimensions, they have {} and {}", input.size(),
-                   filter.size());
-  }
-  LS_ASSIGN_OR_RETURN(ConvGeometry g, WindowGeometry(options, input, filter));
-  g.filter_c = filter[3];
-  g.out_c = filter[0];
-  if (g.in_c <= 0 || g.filter_c <= 0 || g.out_c <= 0 || g.in_c % g.filter_c != 0 ||
-      g.out_c % (g.in_c / g.filter_c) != 0) {
-    return Invalid("a filter of shape {} does not fit an input of shape {}", ShapeString(filter),
-                   ShapeString(input));
-  }
-  return g;
-}
-
-template <typename Options>
-absl::StatusOr<ConvGeometry> DepthwiseGeometry(const Options& options, const Shape& input,
-                                               const Shape& filter) {
-  if (input.size() != 4 || filter.size() != 4) {
-    return Invalid("input and filter need 4 dimensions, they have {} and {}", input.size(),
-                   filter.size());
-  }
-  LS_ASSIGN_OR_RETURN(ConvGeometry g, WindowGeometry(options, input, filter));
-  g.filter_c = 1;
-  g.out_c = filter[3];
-  if (g.in_c <= 0 || g.out_c <= 0 || filter[0] != 1 || g.out_c % g.in_c != 0) {
-    return Invalid("a filter of shape {} does not fit an input of shape {}", ShapeString(filter),
-                   ShapeString(input));
-  }
-  return g;
-}
-
-absl::StatusOr<ConvGeometry> Geometry(const Node& node, const Shape& input, const Shape& filter) {
-  if (node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D) {
-    return DepthwiseGeometry(node.GetOptions<schema::DepthwiseConv2DOptionsT>(), input, filter);
-  }
-  return FullGeometry(node.GetOptions<schema::Conv2DOptionsT>(), input, filter);
-}
-
 absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
   LS_RETURN_IF_ERROR(CheckOperands(args, 2, 3, 1));
   LS_ASSIGN_OR_RETURN(const ConvGeometry g,
-                      Geometry(args.node, args.in(0).shape, args.in(1).shape));
+                      Conv2DGeometry(args.node, args.in(0).shape, args.in(1).shape));
   Shape out = {g.batches, g.out_h, g.out_w, g.out_c};
   LS_RETURN_IF_ERROR(CheckShape(out));
   outputs->assign(1, std::move(out));
@@ -478,19 +433,12 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   return NoKernel(args);
 }
 
-schema::ActivationFunctionType FusedActivation(const Node& node) {
-  if (node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D) {
-    return node.GetOptions<schema::DepthwiseConv2DOptionsT>().fused_activation_function;
-  }
-  return node.GetOptions<schema::Conv2DOptionsT>().fused_activation_function;
-}
-
 absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
   State s;
   const bool depthwise = args.node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D;
   s.kind = depthwise ? Kind::kDepthwise : Kind::kFull;
-  LS_ASSIGN_OR_RETURN(s.g, Geometry(args.node, args.in(0).shape, args.in(1).shape));
-  const schema::ActivationFunctionType activation = FusedActivation(args.node);
+  LS_ASSIGN_OR_RETURN(s.g, Conv2DGeometry(args.node, args.in(0).shape, args.in(1).shape));
+  const schema::ActivationFunctionType activation = Conv2DActivation(args.node);
   LS_ASSIGN_OR_RETURN(s.range, ActivationRange(activation));
   if (args.out(0).type != schema::TensorType_FLOAT32) {
     LS_ASSIGN_OR_RETURN(s.limits, QuantizedActivationRange(activation, args.out(0)));
@@ -502,70 +450,6 @@ absl::StatusOr<Kernel> PrepareConv(const PrepareArgs& args) {
   if (depthwise) LS_RETURN_IF_ERROR(UseFastDepthwise(args, g, range, limits, &kernel));
   kernel.name = MatrixKernelName(args, 0, 1, depthwise ? "depthwise_conv_2d" : "conv_2d");
   return kernel;
-}
-
-// Filters and bias of a layer that nothing before it is trained for, without a pass for the
-// activation.
-absl::Status GrayGradient(const GradArgs& args, const ConvGeometry& g) {
-  LS_ASSIGN_OR_RETURN(const FloatRange range, ActivationRange(FusedActivation(args.node)));
-  gradient::GrayConvGradient what{};
-  what.x = args.inputs[0].As<float>();
-  what.y = args.outputs[0].As<float>();
-  what.dy = args.out_grads[0];
-  what.low = range.low;
-  what.high = range.high;
-  what.accumulate_dw = !args.first[1];
-  what.dw = args.in_grads[1];
-  if (args.in_grads.size() > 2) {
-    what.accumulate_db = !args.first[2];
-    what.db = args.in_grads[2];
-  }
-  gradient::GrayConv(g, what, GradScratch(args, GrayConvF32ScratchBytes(g)));
-  return absl::OkStatus();
-}
-
-absl::Status ConvGradient(const GradArgs& args) {
-  LS_ASSIGN_OR_RETURN(const ConvGeometry g,
-                      Geometry(args.node, args.inputs[0].shape, args.inputs[1].shape));
-  const bool depthwise = args.node.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D;
-  if (!depthwise && !ConvF32Fits(g))
-    return Unsupported("a dilation of {} has no gradient", g.dilation_h);
-  float *dx = args.in_grads[0], *dw = args.in_grads[1];
-  if (!depthwise && dx == nullptr && dw != nullptr && GrayConvF32Fits(g)) {
-    return GrayGradient(args, g);
-  }
-  const size_t rows = size_t(g.batches) * g.out_h * g.out_w;
-  const size_t masked_bytes = (rows * g.out_c * sizeof(float) + 63) / 64 * 64;
-  size_t work_bytes = 0;
-  const bool winograd = !depthwise && gradient::WinogradFits(g);
-  if (winograd) {
-    work_bytes = gradient::WinogradScratchBytes(g);
-  } else if (!depthwise && dx != nullptr) {
-    work_bytes = gradient::ConvInputScratchBytes(g);
-  }
-  if (!winograd && !depthwise && dw != nullptr) {
-    work_bytes = std::max(work_bytes, gradient::ConvWeightsScratchBytes(g));
-  }
-  std::byte* scratch = GradScratch(args, masked_bytes + work_bytes);
-  LS_ASSIGN_OR_RETURN(const float* dy, BeforeActivation(args, FusedActivation(args.node),
-                                                        reinterpret_cast<float*>(scratch)));
-  if (args.in_grads.size() > 2 && args.in_grads[2] != nullptr) {
-    gradient::ColumnSums(dy, rows, g.out_c, !args.first[2], args.in_grads[2]);
-  }
-  const auto* x = args.inputs[0].As<float>();
-  const auto* weights = args.inputs[1].As<float>();
-  std::byte* work = scratch + masked_bytes;
-  if (depthwise) {
-    gradient::Depthwise(g, x, weights, dy, !args.first[0], dx, !args.first[1], dw);
-    return absl::OkStatus();
-  }
-  if (winograd) {
-    gradient::WinogradConv(g, x, weights, dy, !args.first[0], dx, !args.first[1], dw, work);
-    return absl::OkStatus();
-  }
-  if (dw != nullptr) gradient::ConvWeights(g, x, dy, !args.first[1], dw, work, args.threads);
-  if (dx != nullptr) gradient::ConvInput(g, weights, dy, !args.first[0], dx, work, args.threads);
-  return absl::OkStatus();
 }
 
 int ConvVersion(const VersionArgs& args) {
@@ -599,7 +483,7 @@ OpRecord MakeRecord(schema::BuiltinOperator op, int weight_axis) {
   record.op = op;
   record.infer_shapes = Infer;
   record.prepare = PrepareConv;
-  record.gradient = ConvGradient;
+  record.gradient = Conv2DGradient;
   record.quant.int8 = record.quant.int16x8 = record.quant.dynamic = true;
   record.quant.inputs = {{Role::kActivation, -1}, {Role::kWeight, weight_axis}, {Role::kBias, -1}};
   return record;
