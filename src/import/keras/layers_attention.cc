@@ -96,14 +96,21 @@ absl::StatusOr<int32_t> SplitHeads(LayerContext& c, int32_t x, int32_t heads, in
   return c.Transpose(split, {0, 2, 1, 3});
 }
 
-// Scores that may not look ahead get a large negative number added.
-absl::StatusOr<int32_t> CausalMask(LayerContext& c, int32_t scores) {
+// The last two dimensions of scores, which a constant mask must know.
+absl::StatusOr<Shape> CausalSize(const LayerContext& c, int32_t scores) {
   const Shape shape = c.shape(scores);
   const int32_t rows = shape[shape.size() - 2], columns = shape.back();
   if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 24) {
     return Unsupported(
         "a causal mask needs a known length; save the model with a fixed input shape");
   }
+  return Shape{rows, columns};
+}
+
+// Scores that may not look ahead get a large negative number added.
+absl::StatusOr<int32_t> CausalMask(LayerContext& c, int32_t scores) {
+  LS_ASSIGN_OR_RETURN(const Shape size, CausalSize(c, scores));
+  const int32_t rows = size[0], columns = size[1];
   std::vector<float> mask(static_cast<size_t>(rows) * static_cast<size_t>(columns), 0.0f);
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t k = r + 1; k < columns; ++k) {
@@ -139,12 +146,8 @@ absl::StatusOr<int32_t> AlongScores(LayerContext& c, int32_t mask, size_t rank, 
 
 // No score looks ahead: a constant of booleans.
 absl::StatusOr<int32_t> CausalTruths(LayerContext& c, int32_t scores) {
-  const Shape shape = c.shape(scores);
-  const int32_t rows = shape[shape.size() - 2], columns = shape.back();
-  if (rows < 0 || columns < 0 || int64_t{rows} * columns > 1 << 24) {
-    return Unsupported(
-        "a causal mask needs a known length; save the model with a fixed input shape");
-  }
+  LS_ASSIGN_OR_RETURN(const Shape size, CausalSize(c, scores));
+  const int32_t rows = size[0], columns = size[1];
   std::vector<uint8_t> truths;
   for (int32_t r = 0; r < rows; ++r) {
     for (int32_t k = 0; k < columns; ++k) truths.push_back(k <= r ? 1 : 0);
