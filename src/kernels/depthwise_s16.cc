@@ -78,21 +78,12 @@ HWY_INLINE hn::Vec<D16> DemoteTwo(D16 d, V32 a, V32 b) {
 #endif
 }
 
-// The stages: parameters of a block in registers, and what becomes of its sums. `low` and `high`
-// have the even and odd groups of four channels.
-template <class D32, typename In>
-struct FixedStage {
-  static constexpr size_t kArrays = 2;  // multipliers, shifts
-  using V32 = hn::Vec<D32>;
-  V32 multiplier[2], shift[2], nudge[2];
-  int16_t low, high, zero;
-  In* out;
+// Multipliers and right shifts of a block, in registers.
+template <class D32>
+struct Shifts {
+  hn::Vec<D32> multiplier[2], shift[2], nudge[2];  // nudge: half of what is shifted out
 
-  HWY_INLINE FixedStage(const DepthwiseS16Run& run, const int32_t* params, size_t, size_t)
-      : low(static_cast<int16_t>(run.low)),
-        high(static_cast<int16_t>(run.high)),
-        zero(static_cast<int16_t>(run.zero_point)),
-        out(static_cast<In*>(run.out)) {
+  HWY_INLINE explicit Shifts(const int32_t* params) {
     const D32 d;
     for (size_t h = 0; h < 2; ++h) {
       multiplier[h] = hn::LoadU(d, params + h * hn::Lanes(d));
@@ -100,12 +91,30 @@ struct FixedStage {
       nudge[h] = hn::Shl(hn::Set(d, 1), hn::Sub(shift[h], hn::Set(d, 1)));
     }
   }
+};
+
+// The stages: parameters of a block in registers, and what becomes of its sums. `low` and `high`
+// have the even and odd groups of four channels.
+template <class D32, typename In>
+struct FixedStage {
+  static constexpr size_t kArrays = 2;  // multipliers, shifts
+  using V32 = hn::Vec<D32>;
+  Shifts<D32> by;
+  int16_t low, high, zero;
+  In* out;
+
+  HWY_INLINE FixedStage(const DepthwiseS16Run& run, const int32_t* params, size_t, size_t)
+      : by(params),
+        low(static_cast<int16_t>(run.low)),
+        high(static_cast<int16_t>(run.high)),
+        zero(static_cast<int16_t>(run.zero_point)),
+        out(static_cast<In*>(run.out)) {}
 
   // Ties away from zero; sums and shifts are known not to overflow (see PackDepthwiseS16).
   HWY_INLINE V32 Scale(V32 sum, size_t h) const {
     const D32 d;
-    const V32 x = RoundingHighMul(d, sum, multiplier[h]);
-    return hn::Shr(hn::Add(hn::Add(x, nudge[h]), hn::ShiftRight<31>(x)), shift[h]);
+    const V32 x = RoundingHighMul(d, sum, by.multiplier[h]);
+    return hn::Shr(hn::Add(hn::Add(x, by.nudge[h]), hn::ShiftRight<31>(x)), by.shift[h]);
   }
 
   template <class D16>
@@ -150,25 +159,19 @@ template <class D32>
 struct DeepStage {
   static constexpr size_t kArrays = 2;  // multipliers, shifts
   using V32 = hn::Vec<D32>;
-  V32 multiplier[2], shift[2], nudge[2];
+  Shifts<D32> by;
   int16_t low, high;
   int16_t* out;
 
   HWY_INLINE DeepStage(const DepthwiseS16Run& run, const int32_t* params, size_t, size_t)
-      : low(static_cast<int16_t>(run.low)),
+      : by(params),
+        low(static_cast<int16_t>(run.low)),
         high(static_cast<int16_t>(run.high)),
-        out(static_cast<int16_t*>(run.out)) {
-    const D32 d;
-    for (size_t h = 0; h < 2; ++h) {
-      multiplier[h] = hn::LoadU(d, params + h * hn::Lanes(d));
-      shift[h] = hn::LoadU(d, params + (2 + h) * hn::Lanes(d));
-      nudge[h] = hn::Shl(hn::Set(d, 1), hn::Sub(shift[h], hn::Set(d, 1)));
-    }
-  }
+        out(static_cast<int16_t*>(run.out)) {}
 
   HWY_INLINE V32 Scale(V32 sum, size_t h) const {
     const D32 d;
-    return hn::Shr(hn::Add(FlooringHighMul(d, sum, multiplier[h]), nudge[h]), shift[h]);
+    return hn::Shr(hn::Add(FlooringHighMul(d, sum, by.multiplier[h]), by.nudge[h]), by.shift[h]);
   }
 
   template <class D16>
