@@ -126,7 +126,11 @@ const OpRecord& EmbeddingLookupOp() {
     r.gradient = LookupGradient;
     r.version = Version;
     r.quant.dynamic = true;
+    // Static: the rows as they are stored; dynamic: a scale per row, results in float.
+    r.quant.int8 = r.quant.int16x8 = true;
     r.quant.inputs = {{Role::kIndex, -1}, {Role::kWeight, 0}};
+    r.quant.output = OutputRule::kSameAsInput;
+    r.quant.same_as = 1;
     return r;
   }();
   return record;

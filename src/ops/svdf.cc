@@ -266,6 +266,7 @@ const OpRecord& SvdfOp() {
     r.version = Version;
     r.stateful = true;
     r.quant.dynamic = true;
+    r.quant.int8 = true;  // by quantize/svdf_plan.cc, beyond what the rule says
     r.quant.inputs = {{Role::kActivation, -1},
                       {Role::kWeight, -1},
                       {Role::kWeight, -1},

@@ -12,6 +12,7 @@
 #include "quantize/lstm_plan.h"
 #include "quantize/quantize.h"
 #include "quantize/rules.h"
+#include "quantize/svdf_plan.h"
 #include "runtime/executor.h"
 
 namespace litesmith {
@@ -113,6 +114,7 @@ class Observer {
       const Node& node = executor_->graph().main().nodes[n];
       for (int32_t t : node.outputs) Look(t);
       if (IsSequenceLstm(node)) LookInside(n);
+      if (IsSvdf(node) && SvdfState(node) >= 0) Look(SvdfState(node));
     });
   }
 

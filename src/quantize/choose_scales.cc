@@ -43,8 +43,7 @@ class Chooser {
     return n >= 0 && integer_[static_cast<size_t>(n)] && SharesScale(FindOp(node(n))->quant);
   }
   bool Fixed(int32_t n) const {
-    return n >= 0 && integer_[static_cast<size_t>(n)] &&
-           FindOp(node(n))->quant.output == OutputRule::kFixed;
+    return n >= 0 && integer_[static_cast<size_t>(n)] && FixesScale(FindOp(node(n))->quant);
   }
   bool Known(int32_t t) const { return !out_[static_cast<size_t>(t)].quant.empty(); }
   bool HasRange(int32_t t) const {
@@ -86,6 +85,11 @@ class Chooser {
     for (size_t n = 0; n < subgraph_.nodes.size(); ++n) {
       if (!Fixed(static_cast<int32_t>(n))) continue;
       const QuantRule& rule = FindOp(subgraph_.nodes[n])->quant;
+      if (rule.output != OutputRule::kFixed) {
+        SetFromTable(subgraph_.nodes[n].input(static_cast<size_t>(rule.same_as)),
+                     Results(static_cast<int32_t>(n)));
+        continue;
+      }
       const FixedQuant& fixed = kind_ == RecipeKind::kInt8 ? rule.int8_fixed : rule.int16_fixed;
       if (!(fixed.scale > 0.0f)) continue;
       for (int32_t t : Results(static_cast<int32_t>(n))) {
@@ -93,6 +97,13 @@ class Chooser {
             "fixed by " + OperatorName(subgraph_.nodes[n]));
       }
     }
+  }
+
+  // REQUIRES: a constant; what cannot be quantized is not among the integer nodes.
+  void SetFromTable(int32_t table, const std::vector<int32_t>& results) {
+    const auto values = subgraph_.tensors[static_cast<size_t>(table)].data.As<float>();
+    const QuantParams quant = ConstantParams(kind_, values);
+    for (int32_t t : results) Set(t, quant, fmt::format("same as '{}'", Label(table)));
   }
 
   // As TFLite's 8-bit quantizer: a node with one operand hands its scale on; one with several takes

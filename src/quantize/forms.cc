@@ -42,7 +42,7 @@ std::optional<OperandForm> WantedOperand(const Subgraph& subgraph, const Plan& p
       return IsFloatConstant(subgraph, t) ? OperandForm{PlannedForm(plan, t), false}
                                           : OperandForm{};
     case Role::kWeight:
-      return OperandForm{PlannedForm(plan, t), true};
+      return OperandForm{PlannedForm(plan, t), !IsRowTable(op->quant, i)};
     case Role::kBias:
       return OperandForm{PlannedForm(plan, t), false};
     case Role::kActivation:

@@ -96,6 +96,36 @@ Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind)
   return applies() ? lowering : Lowering::kNone;
 }
 
+std::string LoweringObstacle(const Subgraph& subgraph, const Node& node) {
+  const auto label = [&](size_t i) {
+    return Printable(subgraph.tensors[static_cast<size_t>(node.inputs[i])].label());
+  };
+  const auto constant = [&](size_t i) { return IsFloatConstant(subgraph, node.input(i)); };
+  switch (node.op) {
+    case schema::BuiltinOperator_FLOOR_DIV:
+    case schema::BuiltinOperator_FLOOR_MOD:
+      if (node.inputs.size() != 2 || node.input(0) < 0 || node.input(1) < 0) return "";
+      if (!constant(1)) {
+        return fmt::format(
+            "its divisor '{}' is computed: quantized it may become 0, by which no integer kernel "
+            "divides; only a constant divisor is quantized",
+            label(1));
+      }
+      return constant(0) ? fmt::format("what it divides, '{}', is constant", label(0))
+                         : fmt::format("its divisor '{}' holds 0", label(1));
+    case schema::BuiltinOperator_POW:
+      if (node.inputs.size() != 2 || node.input(0) < 0 || node.input(1) < 0) return "";
+      return constant(0) ? fmt::format("its base '{}' is constant", label(0))
+                         : fmt::format("its exponent '{}' is not one constant number", label(1));
+    case schema::BuiltinOperator_SCATTER_ND:
+      return node.input(1) >= 0 && constant(1)
+                 ? fmt::format("its updates '{}' are constant", label(1))
+                 : "";
+    default:
+      return "";
+  }
+}
+
 const char* LoweringReason(Lowering lowering) {
   switch (lowering) {
     case Lowering::kNone:

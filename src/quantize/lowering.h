@@ -5,6 +5,8 @@
 // operators before or after them. Only what the scales decide is here; rewrites that float nodes
 // allow are in decompose.h.
 
+#include <string>
+
 #include "ir/graph.h"
 #include "quantize/quantize.h"
 
@@ -12,6 +14,9 @@ namespace litesmith {
 
 // The detour of a node that the recipe's kernels do not cover; kNone: there is none.
 Lowering LoweringOf(const Subgraph& subgraph, const Node& node, RecipeKind kind);
+
+// Why a node that PossibleLowering allows for takes no detour; empty: nothing special.
+std::string LoweringObstacle(const Subgraph& subgraph, const Node& node);
 
 // The detour that nodes of this operator may take, if their operands allow it.
 Lowering PossibleLowering(schema::BuiltinOperator op);

@@ -234,8 +234,8 @@ std::string LstmObstacle(const Subgraph& subgraph, const Node& node, const Range
                                  node.inputs[at.cell_state]};
   if (kind != RecipeKind::kInt16x8) ranged.push_back(node.intermediates[kHidden]);
   for (int32_t t : ranged) {
-    const bool known =
-        t >= 0 && (subgraph.tensors[Index(t)].is_constant() || ranges.tensors[Index(t)].seen);
+    if (IsFloatConstant(subgraph, t)) return "its input is constant";
+    const bool known = t >= 0 && ranges.tensors[Index(t)].seen;
     if (!known) return "it has no calibrated range, because a node before it cannot be run";
   }
   return "";

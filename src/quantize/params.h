@@ -21,13 +21,16 @@ QuantParams ActivationParams(RecipeKind kind, float min, float max);
 // Of a constant operand that is read as an activation.
 QuantParams ConstantParams(RecipeKind kind, std::span<const float> values);
 
-// Symmetric int8 in [-127, 127] or int4 in [-7, 7]: one scale per index of dimension `axis`, or one
+// Symmetric, within the type's WeightLimit: one scale per index of dimension `axis`, or one
 // in all where axis is -1. REQUIRES: axis < rank, no empty dimension.
 QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis,
                          TensorType type = schema::TensorType_INT8);
 
-// The largest weight of a type.
-constexpr int32_t WeightLimit(TensorType type) { return type == schema::TensorType_INT4 ? 7 : 127; }
+// The largest weight of a type. Of int16: SVDF's time weights, of which TFLite uses 10 bits and
+// leaves the others to their sum.
+constexpr int32_t WeightLimit(TensorType type) {
+  return type == schema::TensorType_INT4 ? 7 : type == schema::TensorType_INT16 ? 512 : 127;
+}
 
 // Widens scales of `weights` so that every bias value fits half of an int32 in units of input scale
 // times weight scale; leaves the others alone.

@@ -70,7 +70,8 @@ void PlanFloat16(const Graph& graph, const std::vector<Choice>& choices, const C
 
 // A constant that a node looks values up in, which then come out as its integers (GATHER).
 bool IsTable(const QuantRule& rule, size_t input) {
-  return rule.output == OutputRule::kSameAsInput && static_cast<int>(input) == rule.same_as;
+  return rule.output == OutputRule::kSameAsInput && static_cast<int>(input) == rule.same_as &&
+         !IsRowTable(rule, input);
 }
 
 // The weights of a node: where they stand, and by which rule. A product of two activations takes a

@@ -24,6 +24,19 @@ inline bool SharesScale(const QuantRule& rule) {
   return rule.output == OutputRule::kSameAsInput || rule.inputs_like_output;
 }
 
+// A table whose rows come out as they are stored (EMBEDDING_LOOKUP). Static recipes give it and the
+// result one scale, that of all its values: calibration need not have met every row. The rule's
+// axis is the dynamic recipe's, whose results are float.
+inline bool IsRowTable(const QuantRule& rule, size_t i) {
+  return rule.output == OutputRule::kSameAsInput && static_cast<int>(i) == rule.same_as &&
+         rule.input(i).role == Role::kWeight;
+}
+
+// Whether the result's scale does not depend on calibration.
+inline bool FixesScale(const QuantRule& rule) {
+  return rule.output == OutputRule::kFixed || IsRowTable(rule, static_cast<size_t>(rule.same_as));
+}
+
 inline bool Supports(const QuantRule& rule, RecipeKind kind) {
   switch (kind) {
     case RecipeKind::kInt8:

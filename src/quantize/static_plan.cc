@@ -9,11 +9,15 @@
 #include "quantize/lstm_plan.h"
 #include "quantize/params.h"
 #include "quantize/rules.h"
+#include "quantize/svdf_plan.h"
 
 namespace litesmith {
 namespace {
 
 constexpr size_t kListed = 50;  // nodes named in one message
+
+// Whose operands need more than their rule says.
+bool HasOwnPlan(const Node& node) { return IsSequenceLstm(node) || IsSvdf(node); }
 
 class StaticPlanner {
  public:
@@ -37,12 +41,13 @@ class StaticPlanner {
          {&StaticPlanner::PlanOperands, &StaticPlanner::WidenWeights, &StaticPlanner::PlanBias}) {
       for (size_t n = 0; n < subgraph_.nodes.size(); ++n) {
         const Node& node = subgraph_.nodes[n];
-        if (integer_[n] && !IsSequenceLstm(node)) (this->*plan_node)(node);
+        if (integer_[n] && !HasOwnPlan(node)) (this->*plan_node)(node);
       }
     }
     for (size_t n = 0; n < subgraph_.nodes.size(); ++n) {
       const Node& node = subgraph_.nodes[n];
-      if (integer_[n] && IsSequenceLstm(node)) PlanLstm(subgraph_, ranges_, node, &plan_);
+      if (!integer_[n] || !HasOwnPlan(node)) continue;
+      (IsSvdf(node) ? PlanSvdf : PlanLstm)(subgraph_, ranges_, node, &plan_);
     }
     return absl::OkStatus();
   }
@@ -106,11 +111,14 @@ class StaticPlanner {
   std::string Obstacle(const Node& node, const OpRecord* op) const {
     if (op == nullptr) return "litesmith does not know the operator";
     if (!Supports(op->quant, kind_)) {
+      const std::string why = LoweringObstacle(subgraph_, node);
+      if (!why.empty()) return why;
       return kind_ == RecipeKind::kInt8 ? "it has no int8 kernel" : "it has no 16x8 kernel";
     }
     if (IsSequenceLstm(node)) {
       return LstmObstacle(subgraph_, node, ranges_, kind_, options_.target);
     }
+    if (IsSvdf(node)) return SvdfObstacle(subgraph_, node, ranges_);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] < 0) continue;
       const std::string obstacle = InputObstacle(op->quant.input(i), i, node.inputs[i], node);
@@ -235,8 +243,12 @@ class StaticPlanner {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const int32_t t = node.inputs[i];
       if (!IsFloatConstant(subgraph_, t)) continue;
-      if (rule.input(i).role == Role::kWeight) PlanWeights(t, rule.input(i).axis);
-      if (rule.input(i).role == Role::kActivation) PlanOperand(node, rule, t);
+      const Role role = rule.input(i).role;
+      if (role == Role::kActivation || IsRowTable(rule, i)) {
+        PlanOperand(node, rule, t);
+      } else if (role == Role::kWeight) {
+        PlanWeights(t, rule.input(i).axis);
+      }
     }
   }
 

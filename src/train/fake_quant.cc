@@ -143,8 +143,7 @@ class Builder {
 
   bool FixedByOperator(int32_t t) const {
     const int32_t n = uses_.producer[static_cast<size_t>(t)];
-    return Integer(n) &&
-           FindOp(original_.nodes[static_cast<size_t>(n)])->quant.output == OutputRule::kFixed;
+    return Integer(n) && FixesScale(FindOp(original_.nodes[static_cast<size_t>(n)])->quant);
   }
 
   // Tensors that a rule gives one scale, and that have one, are one group.

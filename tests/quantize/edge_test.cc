@@ -550,6 +550,8 @@ TEST(AllowFloat, GoesBackToIntegersAfterAFloatNode) {
   b.Output(b.Op(kMul, "y", {c, a}, {1, 4}));
   MemoryDataset data = Between({1, 4}, -1, 1);
   QuantizeOptions options = For("int16x8");
+  EXPECT_THAT(std::string(Message(Quantize(b.graph(), &data, options, Context{}).status())),
+              ::testing::HasSubstr("FLOOR_MOD 'c' (node 2): its divisor 'd' is computed"));
   options.allow_float = true;
   ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, options, Context{}));
   ASSERT_OK(Verify(out));
