@@ -239,6 +239,13 @@ void Centre(const int32_t* sums, const int32_t* init, size_t columns, int32_t* o
   }
 }
 
+// Whether the kernel can make int16 of 16-bit products itself.
+bool MakesWides(const Product& p) {
+  return !p.b.bytes && !p.wide && p.b.kernel->isa == DotIsa::kAvx512Vnni &&
+         p.stage.kind == IntStage::Kind::kWide && p.stage.type == IntStage::Out::kInt16 &&
+         p.stage.wide_bias == nullptr;
+}
+
 // The kind that serves `panels` of columns.
 LineKind KindOf(const LineKind* kinds, size_t panels) {
   constexpr uint64_t kOnes = 0x0101010101010101u;
@@ -325,13 +332,37 @@ bool FindFloats(const Product& p, size_t m, size_t rows, size_t n, size_t column
   return true;
 }
 
+// Shifts below those of IntStage::bounded.
+bool HasSmallShift(const IntStage& s, size_t at, size_t count) {
+  for (size_t n = at; n < at + count; ++n) {
+    if (s.right_shift[n] < 17 && s.multiplier[n] != 0) return true;
+  }
+  return false;
+}
+
+// The same as FindLines for int16 by one rounding.
+bool FindWides(const Product& p, size_t n, size_t columns, IntTileWides* wides) {
+  const IntStage& s = p.stage;
+  if (!MakesWides(p) || s.zero_point != 0) return false;
+  const size_t at = s.first_column + n;
+  if (!s.bounded && HasSmallShift(s, at, columns)) return false;
+  wides->multiplier = s.multiplier + at;
+  wides->right_shift = s.right_shift + at;
+  wides->bounded = s.bounded;
+  wides->low = static_cast<int16_t>(s.low);
+  wides->high = static_cast<int16_t>(s.high);
+  wides->stride = s.stride;
+  wides->columns = columns;
+  return true;
+}
+
 void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, size_t n_begin,
               size_t n_end) {
   alignas(64) static constexpr int32_t kZeros[kIntTileColumns] = {};
   alignas(64) int32_t sums[kMostRows * kIntTileColumns];
   const std::byte* rows[kMostRows];
-  // Only what FindLines or FindFloats serves does without the rows of spaced blocks.
-  bool sparse = p.b.bytes && p.b.kernel->isa == DotIsa::kAvx512Vnni;
+  // Only what FindLines, FindFloats or FindWides serves does without the rows of spaced blocks.
+  bool sparse = MakesWides(p) || (p.b.bytes && p.b.kernel->isa == DotIsa::kAvx512Vnni);
   const uint32_t spaced = FindRows(a, m_begin, m_end, sparse, rows);
   const size_t num_rows = m_end - m_begin;
   const size_t rows_of_lines = num_rows / kIntLineRows * kIntLineRows;
@@ -368,6 +399,7 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
     }
     IntTileLines lines;
     IntTileFloats floats;
+    IntTileWides wides;
     alignas(64) int32_t init[kIntTileColumns];
     alignas(64) float scale[kIntTileColumns];
     size_t done = 0;
@@ -386,6 +418,13 @@ void RunBlock(const Product& p, const IntLeft& a, size_t m_begin, size_t m_end, 
       p.tile(t);
       t.floats = nullptr;
       t.init = own;
+    } else if (rows_of_lines != 0 && FindWides(p, n, columns, &wides)) {
+      wides.out = static_cast<int16_t*>(p.stage.out) +
+                  (p.stage.first_row + m_begin) * p.stage.stride + p.stage.first_column + n;
+      t.num_rows = done = rows_of_lines;
+      t.wides = &wides;
+      p.tile(t);
+      t.wides = nullptr;
     }
     if (done == num_rows) continue;
     if (done == 0 && sparse) {

@@ -176,6 +176,102 @@ struct Floats {
   }
 };
 
+// The columns' constants of the stage below: x becomes ((x * multiplier >> 32) + half) >> shift.
+// With the multiplier moved up, this is base/fixed_point.h's 64-bit MultiplyByQuantizedMultiplier,
+// because the first shift drops nothing of what is added. kBounded: instead (x * multiplier + 2^31)
+// >> 32.
+struct WideColumns : IntTileWides {
+  alignas(64) int32_t moved[kIntTileColumns], half[kIntTileColumns], shift[kIntTileColumns];
+
+  WideColumns(const IntTileWides& w, size_t num_panels) : IntTileWides(w) {
+    const __m512i limit = _mm512_set1_epi32(0x7fff0000),
+                  top = _mm512_set1_epi32(w.bounded ? 32 : 33);
+    for (size_t n = 0; n < num_panels * kIntPanel; n += kIntPanel) {
+      // base/fixed_point.h's reduction to 16 bits.
+      const __m512i full = _mm512_min_epi32(_mm512_loadu_si512(w.multiplier + n), limit);
+      const __m512i reduced =
+          _mm512_srli_epi32(_mm512_add_epi32(full, _mm512_set1_epi32(1 << 15)), 16);
+      const __m512i total = _mm512_loadu_si512(w.right_shift + n);
+      const __m512i up = _mm512_max_epi32(_mm512_sub_epi32(top, total), _mm512_setzero_si512());
+      const __m512i rest = _mm512_sub_epi32(_mm512_add_epi32(total, up), _mm512_set1_epi32(32));
+      _mm512_store_si512(moved + n, _mm512_sllv_epi32(reduced, up));
+      _mm512_store_si512(shift + n, rest);
+      _mm512_store_si512(half + n,
+                         _mm512_srli_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), rest), 1));
+    }
+  }
+};
+
+// Or requantized to int16 in registers: two vectors to 64 bytes, a row by 32 columns or 2 by 16.
+template <bool kBounded, Place kPlace>
+struct Wides {
+  static constexpr bool kSparse = true;
+
+  struct Column {
+    __m512i even, odd, half, shift;
+  };
+
+  static inline __attribute__((always_inline)) __m512i Apply(const Column& c, __m512i x) {
+    __m512i even = _mm512_mul_epi32(x, c.even);
+    __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(x, 32), c.odd);
+    if (kBounded) {
+      even = _mm512_add_epi64(even, c.half);
+      odd = _mm512_add_epi64(odd, c.half);
+    }
+    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+    if (kBounded) return high;
+    return _mm512_srav_epi32(_mm512_add_epi32(high, c.half), c.shift);
+  }
+
+  template <size_t kM, size_t kN>
+  static inline __attribute__((always_inline)) void Finish(const IntTile& t, size_t first,
+                                                           const __m512i (*sum)[kN]) {
+    const auto& w = static_cast<const WideColumns&>(*t.wides);
+    const __m512i low = _mm512_set1_epi16(w.low), high = _mm512_set1_epi16(w.high);
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    Column column[kN];
+#pragma GCC unroll 2
+    for (size_t n = 0; n < kN; ++n) {
+      column[n].even = _mm512_load_si512(w.moved + n * kIntPanel);
+      column[n].odd = _mm512_srli_epi64(column[n].even, 32);
+      column[n].half = kBounded ? _mm512_set1_epi64(int64_t{1} << 31)
+                                : _mm512_load_si512(w.half + n * kIntPanel);
+      column[n].shift =
+          kBounded ? _mm512_setzero_si512() : _mm512_load_si512(w.shift + n * kIntPanel);
+    }
+    const size_t stride = kPlace == Place::kDense ? kN * kIntPanel : w.stride;
+    const auto mask = static_cast<__mmask32>((uint64_t{1} << w.columns) - 1);
+    int16_t* to = w.out + first * stride;
+    constexpr size_t kTogether = 2 / kN;
+#pragma GCC unroll 16
+    for (size_t m = 0; m < kM; m += kTogether, to += kTogether * stride) {
+      const __m512i a = Apply(column[0], sum[m][0]);
+      const __m512i b = Apply(column[kN - 1], sum[m + kTogether - 1][kN - 1]);
+      __m512i words = _mm512_packs_epi32(a, b);
+      words = _mm512_min_epi16(_mm512_max_epi16(words, low), high);
+      StoreRows<kN>(_mm512_permutexvar_epi64(order, words), mask, stride, to);
+    }
+  }
+
+  template <size_t kN>
+  static inline __attribute__((always_inline)) void StoreRows(__m512i rows, __mmask32 mask,
+                                                              size_t stride, int16_t* to) {
+    if (kPlace == Place::kDense || (kPlace == Place::kWhole && kN == 2)) {
+      _mm512_storeu_si512(to, rows);
+    } else if (kN == 2) {
+      _mm512_mask_storeu_epi16(to, mask, rows);
+    } else if (kPlace == Place::kWhole) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(rows));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + stride),
+                          _mm512_extracti64x4_epi64(rows, 1));
+    } else {
+      const auto part = static_cast<__mmask16>(mask);
+      _mm256_mask_storeu_epi16(to, part, _mm512_castsi512_si256(rows));
+      _mm256_mask_storeu_epi16(to + stride, part, _mm512_extracti64x4_epi64(rows, 1));
+    }
+  }
+};
+
 // kM rows by kN panels; kChains sums each, so that small tiles do not wait for the instruction's
 // latency.
 template <class Op, size_t kM, size_t kN, size_t kChains, class Out = Sums>
@@ -519,6 +615,23 @@ void RunPanels(const IntTile& tile) {
   t.num_panels == 2 ? RunTwoPanels<Op, Out>(t) : RunOnePanel<Op, Out>(t);
 }
 
+template <bool kBounded, Place kPlace>
+void RunWides(const IntTile& tile) {
+  const WideColumns wides(*tile.wides, tile.num_panels);
+  IntTile t = tile;
+  t.wides = &wides;
+  using Out = Wides<kBounded, kPlace>;
+  t.num_panels == 2 ? RunTwoPanels<Pairs, Out>(t) : RunOnePanel<Pairs, Out>(t);
+}
+
+template <bool kBounded>
+void RunWides(const IntTile& t) {
+  const size_t columns = t.wides->columns;
+  if (columns != t.num_panels * kIntPanel) return RunWides<kBounded, Place::kPart>(t);
+  if (columns != t.wides->stride) return RunWides<kBounded, Place::kWhole>(t);
+  RunWides<kBounded, Place::kDense>(t);
+}
+
 template <class Op, bool kPositive, bool kTwo>
 void RunLines(const IntTile& t) {
   const size_t columns = t.lines->columns;
@@ -586,6 +699,7 @@ void IntTileS8Avx512Vnni(const IntTile& t) {
   }
 }
 void IntTileS16Avx512Vnni(const IntTile& t) {
+  if (t.wides != nullptr) return t.wides->bounded ? RunWides<true>(t) : RunWides<false>(t);
   t.num_panels == 2 ? RunRows<Pairs, 2>(t) : RunRows<Pairs, 1>(t);
 }
 

@@ -36,7 +36,8 @@ struct IntStage {
   // Added to 64-bit sums. Those of 32 bits have their bias already.
   const int64_t* wide_bias = nullptr;
   // kFixed: no left shift, every right shift in [1, 22], sums within 30 bits, zero_point within 8
-  // (16 for kInt16). kDouble: every factor below 1.
+  // (16 for kInt16). kDouble: every factor below 1. kWide: every right shift in
+  // [17, 32] or the multiplier 0.
   bool bounded = false;
   // kFixed to 8 bits: lines instead, where there are any; arrays as above. May be null.
   const FixedLines* lines = nullptr;

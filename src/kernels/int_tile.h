@@ -37,6 +37,15 @@ struct IntTileFloats {
   size_t stride, columns;
 };
 
+// Or of 16-bit products: int16 by one rounding, IntStage's kWide without a zero point.
+struct IntTileWides {
+  const int32_t *multiplier, *right_shift;  // IntStage's, from the first column on
+  bool bounded;                             // IntStage's
+  int16_t low, high;
+  int16_t* out;  // of the first row
+  size_t stride, columns;
+};
+
 // sums[r][c] = init[c] + the products of row r with column c, modulo 2^32. Operands come in groups
 // of 4 bytes: four 8-bit numbers or two 16-bit ones. Group g of tap t of row r lies at rows[r] +
 // taps[t] + offset + 4 * g; the panels hold kIntPanel groups side by side for each group of k, in
@@ -44,8 +53,8 @@ struct IntTileFloats {
 struct IntTile {
   const std::byte* const* rows;
   size_t num_rows;
-  // Bit i: rows[kIntLineRows * i] and the next 7 are `step` apart. With `lines` or `floats` only
-  // the first of them is in `rows`.
+  // Bit i: rows[kIntLineRows * i] and the next 7 are `step` apart. With `lines`, `floats` or
+  // `wides` only the first of them is in `rows`.
   uint32_t spaced = 0;
   ptrdiff_t step = 0;
   const std::byte* panels[kIntTilePanels];
@@ -62,6 +71,7 @@ struct IntTile {
   // One of them instead of `sums`, where not null; whole blocks of kIntLineRows rows then.
   const IntTileLines* lines = nullptr;
   const IntTileFloats* floats = nullptr;
+  const IntTileWides* wides = nullptr;
 };
 
 using IntTileFunction = void (*)(const IntTile&);

@@ -39,14 +39,17 @@ void SetInit(const Bias* bias, int32_t zero, IntProduct* p) {
 
 // An upper bound of |sum with bias|.
 template <typename Bias>
-double LargestSum(const IntProduct& p, double left, const Bias* bias, size_t columns) {
-  int64_t weights = 0;
-  for (const IntWeights& w : p.conv.groups) weights = std::max(weights, w.largest);
+double LargestSum(const IntProduct& p, double left, const Bias* bias) {
   double most = 0.0;
-  for (size_t n = 0; bias != nullptr && n < columns; ++n) {
-    most = std::max(most, std::abs(static_cast<double>(bias[n])));
+  size_t n = 0;
+  for (const IntWeights& w : p.conv.groups) {
+    for (int64_t absolute : w.absolute) {
+      const double start = bias == nullptr ? 0.0 : std::abs(static_cast<double>(bias[n]));
+      most = std::max(most, left * static_cast<double>(absolute) + start);
+      ++n;
+    }
   }
-  return left * static_cast<double>(weights) + most;
+  return most;
 }
 
 void SetShifts(const IntProductArgs& what, size_t columns, IntProduct* p) {
@@ -79,6 +82,13 @@ bool IsBounded(const IntProductArgs& what, double largest) {
          });
 }
 
+// The same for kWide.
+bool HasMiddleShifts(const std::vector<Multiplier>& multipliers) {
+  return std::all_of(multipliers.begin(), multipliers.end(), [](const Multiplier& m) {
+    return (m.shift <= -2 && m.shift >= -17) || m.multiplier == 0;
+  });
+}
+
 // Inputs, their zero point taken off, are at most 255 in magnitude.
 template <typename Bias>
 void SetLines(const Bias* bias, size_t columns, IntProduct* p) {
@@ -104,13 +114,13 @@ void SetLines(const Bias* bias, size_t columns, IntProduct* p) {
 template <typename Bias>
 void Finish(const IntProductArgs& what, const Bias* bias, size_t columns, IntProduct* p) {
   const bool int16 = what.input == schema::TensorType_INT16;
-  const double largest = LargestSum(*p, int16 ? 32768.0 : 255.0, bias, columns);
+  const double largest = LargestSum(*p, int16 ? 32768.0 : 255.0, bias);
   const bool exact = int16 && !what.narrow;  // in 64 bits
   p->wide_sums = exact && largest > 0x1p31 - 1.0;
   if (what.multipliers != nullptr) {
     p->stage.kind = exact ? IntStage::Kind::kWide : IntStage::Kind::kFixed;
     SetShifts(what, columns, p);
-    p->stage.bounded = !exact && IsBounded(what, largest);
+    p->stage.bounded = exact ? HasMiddleShifts(*what.multipliers) : IsBounded(what, largest);
     if (!exact) SetLines(bias, columns, p);
   } else {
     p->stage.kind = IntStage::Kind::kDouble;

@@ -217,22 +217,37 @@ TEST(GemmInt, FixedPointHasTheReferenceBitsOnEveryTarget) {
   });
 }
 
+// Of 64-bit sums: the stage's right shifts.
+struct ShiftRange {
+  int32_t first, last;
+};
+
 // 16x8: 64-bit sums, whether they fit 32 bits (and are taken so) or not.
-void ExpectWide(const Problem& p, const IntKernel& kernel, uint64_t seed, ThreadPool* threads) {
+void ExpectWide(const Problem& p, const IntKernel& kernel, ShiftRange range, uint64_t seed,
+                ThreadPool* threads) {
   const Case<int16_t> c(p, kernel, false, seed);
-  const Columns columns(p.n, true, seed + 1000);
+  Columns columns(p.n, true, seed + 1000);
   const bool fits = static_cast<double>(c.packed.largest) * 32768.0 + 0x1p20 < 0x1p31;
   const std::vector<int32_t> init = c.Init(columns.bias);
   const std::vector<int64_t> wide_bias(columns.bias.begin(), columns.bias.end());
   std::vector<int32_t> shifts;
-  for (int32_t right : columns.right) shifts.push_back(15 + right);
+  Random random(seed + 2000);
+  for (int32_t& multiplier : columns.multiplier) {
+    shifts.push_back(range.first + static_cast<int32_t>(random.Below(
+                                       static_cast<uint64_t>(range.last - range.first + 1))));
+    // Ties with the smaller shifts.
+    if (random.Below(4) == 0) multiplier = 1 << 30;
+    // A factor of 0 has a shift of its own.
+    if (multiplier == 0 && random.Below(2) == 0) shifts.back() = 15;
+  }
   IntStage s;
   s.kind = IntStage::Kind::kWide;
   s.type = IntStage::Out::kInt16;
+  s.bounded = range.first >= 17 && range.last <= 32;
   s.multiplier = columns.multiplier.data();
   s.right_shift = shifts.data();
-  s.low = -32768;
-  s.high = 32767;
+  s.low = seed % 2 == 0 ? 0 : -32768;  // ReLU
+  s.high = seed % 4 == 0 ? 20000 : 32767;
   s.wide_bias = fits ? nullptr : wide_bias.data();
   std::vector<int16_t> out(p.m * p.n);
   s.out = out.data();
@@ -241,9 +256,10 @@ void ExpectWide(const Problem& p, const IntKernel& kernel, uint64_t seed, Thread
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t n = i % p.n;
     const int32_t scaled = MultiplyByQuantizedMultiplier(c.sums[i] + columns.bias[n],
-                                                         columns.multiplier[n], -columns.right[n]);
+                                                         columns.multiplier[n], 15 - shifts[n]);
     ASSERT_EQ(out[i], std::clamp(scaled, s.low, s.high))
-        << "at " << i << " of " << p.m << "x" << p.n << "x" << p.taps << "x" << p.run;
+        << "at " << i << " of " << p.m << "x" << p.n << "x" << p.taps << "x" << p.run << ", shift "
+        << shifts[n];
   }
 }
 
@@ -252,8 +268,11 @@ TEST(GemmInt, WideSumsAreExactOnEveryTarget) {
     ThreadPool threads(testing::ThreadCounts({2}).back());
     uint64_t seed = 0;
     for (const Problem& p : Problems()) {
-      ExpectWide(p, kernel, ++seed, &threads);
-      if (::testing::Test::HasFatalFailure()) return;
+      ++seed;
+      for (const ShiftRange& range : {ShiftRange{16, 35}, {17, 32}, {17, 46}, {8, 62}}) {
+        ExpectWide(p, kernel, range, seed, &threads);
+        if (::testing::Test::HasFatalFailure()) return;
+      }
     }
   });
 }
