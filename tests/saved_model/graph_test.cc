@@ -1,6 +1,9 @@
 // Small graphs put together here: idioms, products, branches, loops, open sizes.
 
+#include <array>
 #include <cmath>
+#include <limits>
+#include <map>
 
 #include "import/saved_model/saved_model.h"
 #include "saved_model.pb.h"
@@ -434,6 +437,83 @@ TEST(SavedModelLayout, ChannelsFirst) {
   ASSERT_EQ(z[0].shape, (std::vector<int64_t>{2, 1, 6, 3}));
   for (size_t i = 0; i < y[0].data<float>().size(); ++i) {
     EXPECT_EQ(y[0].data<float>()[i], z[0].data<float>()[i / 18 * 18 + i % 6 * 3 + i / 6 % 3]) << i;
+  }
+}
+
+TEST(SavedModelElementwise, NotNumbersAndInfinities) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const Array x = Floats({1, 5}, {std::nanf(""), inf, -inf, 2.5f, -3.5f});
+  for (const auto& [op, want] : std::map<std::string, std::vector<float>>{
+           {"IsNan", {1, 0, 0, 0, 0}}, {"IsInf", {0, 1, 1, 0, 0}}, {"IsFinite", {0, 0, 0, 1, 1}}}) {
+    ModelBuilder model({-1, 5});
+    model.Add("is", op, {"x"});
+    (*model.Add("y", "Cast", {"is"}).mutable_attr())["DstT"].set_type(kFloat);
+    ASSERT_OK_AND_ASSIGN(const Graph graph, model.Import());
+    ExpectValues(graph, x, want);
+  }
+  ModelBuilder rounded({-1, 3});
+  rounded.Add("y", "Rint", {"x"});
+  ASSERT_OK_AND_ASSIGN(const Graph graph, rounded.Import());
+  ExpectValues(graph, Floats({1, 3}, {2.5f, -3.5f, 0.7f}), {2, -4, 1});
+}
+
+// The gradient of a convolution of volumes by its input, from the definition.
+struct Volume {
+  int64_t in, kernel, stride, out;
+  bool same;
+};
+std::vector<float> TransposedVolume(const Volume& v, int64_t channels, int64_t filters,
+                                    const std::vector<float>& x, const std::vector<float>& w) {
+  std::vector<float> y(v.out * v.out * v.out * filters);
+  const int64_t total = std::max<int64_t>((v.in - 1) * v.stride + v.kernel - v.out, 0);
+  const int64_t before = v.same ? total / 2 : 0;
+  const auto split = [](int64_t i, int64_t n) { return std::array{i / n / n, i / n % n, i % n}; };
+  for (int64_t i = 0; i < v.in * v.in * v.in; ++i) {
+    for (int64_t k = 0; k < v.kernel * v.kernel * v.kernel; ++k) {
+      const auto from = split(i, v.in), place = split(k, v.kernel);
+      int64_t to = 0;
+      bool inside = true;
+      for (size_t d = 0; d < 3; ++d) {
+        const int64_t at = from[d] * v.stride + place[d] - before;
+        inside = inside && at >= 0 && at < v.out;
+        to = to * v.out + at;
+      }
+      for (int64_t f = 0; inside && f < filters; ++f) {
+        for (int64_t c = 0; c < channels; ++c) {
+          y[to * filters + f] += x[i * channels + c] * w[(k * filters + f) * channels + c];
+        }
+      }
+    }
+  }
+  return y;
+}
+
+std::vector<float> Waves(size_t count) {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = std::sin(static_cast<float>(i * i));
+  return values;
+}
+
+TEST(SavedModelVolumes, TransposedConvolution) {
+  constexpr int64_t kChannels = 2, kFilters = 3;
+  for (const Volume& v :
+       {Volume{3, 3, 2, 6, true}, Volume{3, 3, 2, 7, false}, Volume{2, 1, 3, 6, false},
+        Volume{3, 2, 1, 3, true}, Volume{2, 3, 2, 3, true}, Volume{2, 2, 3, 5, false}}) {
+    const auto size = static_cast<int32_t>(v.in), kernel = static_cast<int32_t>(v.kernel);
+    const auto out = static_cast<int32_t>(v.out);
+    ModelBuilder model({1, size, size, size, kChannels});
+    const auto w = Waves(kernel * kernel * kernel * kFilters * kChannels);
+    SetFloats(&model, "w", {kernel, kernel, kernel, kFilters, kChannels}, w);
+    model.Ints("sizes", {5}, {1, out, out, out, kFilters});
+    auto& attr = *model.Add("y", "Conv3DBackpropInputV2", {"sizes", "w", "x"}).mutable_attr();
+    attr["padding"].set_s(v.same ? "SAME" : "VALID");
+    for (const int64_t stride : {int64_t{1}, v.stride, v.stride, v.stride, int64_t{1}}) {
+      attr["strides"].mutable_list()->add_i(stride);
+    }
+    ASSERT_OK_AND_ASSIGN(const Graph graph, model.Import());
+    const auto x = Waves(size * size * size * kChannels);
+    ExpectValues(graph, Floats({1, size, size, size, kChannels}, x),
+                 TransposedVolume(v, kChannels, kFilters, x, w));
   }
 }
 

@@ -350,12 +350,7 @@ class Converter : public InnerLayers {
     const std::string name = prefix + layer.name;
     const WeightScope scope = weights.Layer(layer.name, layer.counted_name);
     if (IsModel(layer.class_name)) {
-      Results inputs;
-      for (const Operand& operand : operands) {
-        if (operand.constant != nullptr) continue;
-        inputs.tensors.push_back(operand.tensor);
-        inputs.masks.push_back(operand.mask);
-      }
+      LS_ASSIGN_OR_RETURN(const Results inputs, ModelInputs(operands, name));
       return Run(json, scope, inputs, name + "/", depth + 1);
     }
     LS_ASSIGN_OR_RETURN(const WeightScope found, FindWeights(json, scope));
@@ -363,6 +358,33 @@ class Converter : public InnerLayers {
         Results results, ConvertLayer(layer, name, found, std::move(operands)),
         fmt::format("layer '{}' ({})", Printable(name), Printable(layer.class_name)));
     return results;
+  }
+
+  // What a nested model is called with. Masks given by keyword take the place of those that come
+  // along with the tensors.
+  static absl::StatusOr<Results> ModelInputs(const std::vector<Operand>& operands,
+                                             const std::string& name) {
+    Results inputs;
+    std::vector<MaskRef> masks;
+    for (const Operand& operand : operands) {
+      if (operand.name == "mask") {
+        if (operand.constant != nullptr) {
+          return Unsupported("model '{}' is called with masks for some of its inputs only",
+                             Printable(name));
+        }
+        masks.push_back(std::make_shared<Mask>(Mask{.tensor = operand.tensor}));
+      } else if (operand.constant == nullptr) {
+        inputs.tensors.push_back(operand.tensor);
+        inputs.masks.push_back(operand.mask);
+      }
+    }
+    if (masks.empty()) return inputs;
+    if (masks.size() != inputs.masks.size()) {
+      return Unsupported("model '{}' is called with {} masks for {} inputs", Printable(name),
+                         masks.size(), inputs.masks.size());
+    }
+    inputs.masks = std::move(masks);
+    return inputs;
   }
 
   // A layer of pictures with the channels first, between two transpositions.

@@ -121,7 +121,9 @@ class ArgumentReader {
   LayerCall* call_;
 };
 
-absl::Status ReadCalls(const Json& nodes, const LayerIndex& index, LayerConfig* layer) {
+// `keras3` is set where it is Keras 3 that wrote the calls.
+absl::Status ReadCalls(const Json& nodes, const LayerIndex& index, LayerConfig* layer,
+                       bool* keras3) {
   if (!nodes.is_array() || nodes.size() > kMaxCalls) {
     return Invalid("layer '{}' has broken inbound_nodes", Printable(layer->name));
   }
@@ -129,6 +131,7 @@ absl::Status ReadCalls(const Json& nodes, const LayerIndex& index, LayerConfig* 
     LayerCall call;
     ArgumentReader reader(index, &call);
     if (const Json* args = Member(node, "args")) {
+      *keras3 = true;
       LS_RETURN_IF_ERROR(reader.Read(*args, ""));
       const Json* kwargs = Member(node, "kwargs");
       if (kwargs != nullptr && kwargs->is_object()) {
@@ -192,6 +195,13 @@ void CountNestedCallsFromZero(ModelConfig* model) {
         [](const TensorRef* a, const TensorRef* b) { return a->call < b->call; });
     if ((*least)->call == 0 || (*most)->call != model->layers[l].calls.size()) continue;
     for (TensorRef* ref : refs[l]) --ref->call;
+  }
+}
+
+// Keras 3 counts so in the model's outputs alone (Functional.get_config), and not for Sequential.
+void CountNestedOutputsFromZero(ModelConfig* model) {
+  for (TensorRef& ref : model->outputs) {
+    if (model->layers[ref.layer].class_name == "Functional" && ref.call > 0) --ref.call;
   }
 }
 
@@ -288,9 +298,10 @@ absl::StatusOr<ModelConfig> ReadModel(const Json& whole) {
   LayerIndex index;
   LS_RETURN_IF_ERROR(ReadLayers(*config, &model, &index, /*sequential=*/false));
   const Json& layers = *Member(*config, "layers");
+  bool keras3 = false;
   for (size_t i = 0; i < model.layers.size(); ++i) {
     if (const Json* nodes = Member(layers[i], "inbound_nodes")) {
-      LS_RETURN_IF_ERROR(ReadCalls(*nodes, index, &model.layers[i]));
+      LS_RETURN_IF_ERROR(ReadCalls(*nodes, index, &model.layers[i], &keras3));
     }
     if (model.layers[i].is_input()) model.layers[i].calls.assign(1, {});
   }
@@ -298,7 +309,7 @@ absl::StatusOr<ModelConfig> ReadModel(const Json& whole) {
   LS_RETURN_IF_ERROR(ReadEnds(Member(*config, "input_layers"), index, &model.inputs, &input_names));
   LS_RETURN_IF_ERROR(
       ReadEnds(Member(*config, "output_layers"), index, &model.outputs, &model.output_names));
-  CountNestedCallsFromZero(&model);
+  keras3 ? CountNestedOutputsFromZero(&model) : CountNestedCallsFromZero(&model);
   return model;
 }
 

@@ -87,7 +87,7 @@ const Lowering* FindLowering(std::string_view op) {
   static const auto* const kAll = [] {
     auto* all = new std::map<std::string_view, Lowering>;
     for (const auto& table : {ElementwiseLowerings(), ConvolutionLowerings(), ShapeLowerings(),
-                              ReductionLowerings(), ProductLowerings()}) {
+                              ReductionLowerings(), ProductLowerings(), VolumeLowerings()}) {
       for (const Lowering& lowering : table) all->emplace(lowering.op, lowering);
     }
     return all;

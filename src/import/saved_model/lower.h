@@ -83,6 +83,7 @@ std::vector<Lowering> ConvolutionLowerings();
 std::vector<Lowering> ShapeLowerings();
 std::vector<Lowering> ReductionLowerings();
 std::vector<Lowering> ProductLowerings();
+std::vector<Lowering> VolumeLowerings();
 
 }  // namespace litesmith::saved_model
 

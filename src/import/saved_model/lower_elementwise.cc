@@ -71,6 +71,19 @@ absl::StatusOr<Tensors> IsFinite(NodeContext& c) {
                     {schema::TensorType_BOOL});
 }
 
+absl::StatusOr<Tensors> IsInf(NodeContext& c) {
+  LS_ASSIGN_OR_RETURN(const int32_t size, c.e().Emit(schema::BuiltinOperator_ABS, {c.in()}));
+  LS_ASSIGN_OR_RETURN(const int32_t bound, c.e().Scalar(std::numeric_limits<float>::infinity()));
+  return c.e().Emit(schema::BuiltinOperator_EQUAL, Options(), {size, bound},
+                    {schema::TensorType_BOOL});
+}
+
+// What differs from itself.
+absl::StatusOr<Tensors> IsNan(NodeContext& c) {
+  return c.e().Emit(schema::BuiltinOperator_NOT_EQUAL, Options(), {c.in(), c.in()},
+                    {schema::TensorType_BOOL});
+}
+
 absl::StatusOr<Tensors> AddN(NodeContext& c) {
   int32_t sum = c.in();
   for (size_t i = 1; i < c.count(); ++i) {
@@ -298,6 +311,8 @@ std::vector<Lowering> ElementwiseLowerings() {
           {"AddV2", 2, Same<BuiltinOperator_ADD>},
           {"AddN", 1, AddN},
           {"IsFinite", 1, IsFinite},
+          {"IsInf", 1, IsInf},
+          {"IsNan", 1, IsNan},
           {"Sub", 2, Same<BuiltinOperator_SUB>},
           {"Mul", 2, Mul},
           {"Div", 2, Divide},
@@ -332,6 +347,7 @@ std::vector<Lowering> ElementwiseLowerings() {
           {"Floor", 1, Unary<BuiltinOperator_FLOOR>},
           {"Ceil", 1, Unary<BuiltinOperator_CEIL>},
           {"Round", 1, Unary<BuiltinOperator_ROUND>},
+          {"Rint", 1, Unary<BuiltinOperator_ROUND>},
           {"Sign", 1, Unary<BuiltinOperator_SIGN>},
           {"Sin", 1, Unary<BuiltinOperator_SIN>},
           {"Cos", 1, Unary<BuiltinOperator_COS>},

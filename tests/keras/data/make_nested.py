@@ -1,0 +1,39 @@
+"""Makes nested.keras, its inputs and its outputs: models within a model, called several times, with a mask. Keras 3.15.
+
+Keras 3 counts the calls of a nested functional model from 1 where they are the model's outputs, else from 0.
+"""
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+from keras import layers
+
+keras.utils.set_random_seed(7)
+
+
+def dense_model(name):
+    i = keras.Input((4,))
+    return keras.Model(i, layers.Dense(4, activation="tanh")(i), name=name)
+
+
+tokens, x = keras.Input((5,), dtype="int32", name="in0"), keras.Input((4,), name="in1")
+i = keras.Input((5, 3))
+reader = keras.Model(i, layers.LSTM(2)(i), name="reader")
+read = reader(layers.Embedding(6, 3, mask_zero=True)(tokens))
+first, last, both, chain = (dense_model(n) for n in ("first", "last", "both", "chain"))
+a = first(x)  # an output, and its second call is not
+b = last(last(x))  # the second call is an output
+c = both(x)
+d = both(c)
+chain_end = chain(chain(chain(x)))
+sequential = keras.Sequential([keras.Input((4,)), layers.Dense(3)], name="sequential")
+outputs = [read, a, layers.Activation("relu")(first(a)), b, c, d, chain_end + 1.0, sequential(sequential(x)[:, :1] + x)]
+model = keras.Model([tokens, x], outputs)
+for w in model.weights:
+    w.assign(np.random.default_rng(len(w.path)).standard_normal(w.shape).astype(np.float32))
+inputs = [np.array([[1, 2, 0, 0, 0], [3, 4, 5, 1, 0]], np.int32), np.random.default_rng(1).standard_normal((2, 4)).astype(np.float32)]
+for n, value in enumerate(inputs):
+    np.save(f"nested.in{n}.npy", value)
+np.save("nested.outputs.npy", np.concatenate([np.asarray(y).ravel() for y in model(inputs)]))
+model.save("nested.keras")
