@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "kernels/dot_rows.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/float_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace litesmith {
@@ -131,6 +132,70 @@ void Rows16(const int16_t* left, const int16_t* right, size_t depth, size_t unit
   Rows(left, right, depth, units, sums);
 }
 
+// kRows rows of x by kUnits of the weights.
+template <size_t kRows, size_t kUnits>
+HWY_INLINE void FloatTile(const float* x, const float* weights, size_t depth, size_t units,
+                          const DotRowsF32Output& y) {
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1> one;
+  hn::Vec<decltype(d)> sums[kRows * kUnits];
+#pragma GCC unroll 16
+  for (auto& sum : sums) sum = hn::Zero(d);
+  size_t k = 0;
+  for (; k + hn::Lanes(d) <= depth; k += hn::Lanes(d)) {
+    hn::Vec<decltype(d)> w[kUnits];
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kUnits; ++u) w[u] = hn::LoadU(d, weights + u * depth + k);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      const auto v = hn::LoadU(d, x + r * depth + k);
+#pragma GCC unroll 4
+      for (size_t u = 0; u < kUnits; ++u) {
+        sums[r * kUnits + u] = hn::MulAdd(v, w[u], sums[r * kUnits + u]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kUnits; ++u) {
+      float sum = hn::GetLane(hn::SumOfLanes(d, sums[r * kUnits + u]));
+      for (size_t i = k; i < depth; ++i) sum += x[r * depth + i] * weights[u * depth + i];
+      if (y.bias != nullptr) sum += y.bias[u];
+      hn::StoreU(Clamp(one, hn::Set(one, sum), y.low, y.high), one, y.data + r * units + u);
+    }
+  }
+}
+
+template <size_t kRows>
+HWY_INLINE void FloatRowsTimes(const float* x, const float* weights, size_t units, size_t depth,
+                               DotRowsF32Output y) {
+  constexpr size_t kUnits = 4;
+  size_t u = 0;
+  const auto next = [&](size_t count) {
+    u += count;
+    weights += count * depth;
+    y.data += count;
+    if (y.bias != nullptr) y.bias += count;
+  };
+  for (; u + kUnits <= units; next(kUnits)) FloatTile<kRows, kUnits>(x, weights, depth, units, y);
+  for (; u < units; next(1)) FloatTile<kRows, 1>(x, weights, depth, units, y);
+}
+
+void RowsF32(const float* x, size_t rows, const float* weights, size_t units, size_t depth,
+             const DotRowsF32Output& output) {
+  // As many sums as there are registers for.
+  constexpr size_t kRows = HWY_TARGET == HWY_AVX3 ? 4 : 2;
+  DotRowsF32Output y = output;
+  size_t r = 0;
+  for (; r + kRows <= rows; r += kRows, x += kRows * depth, y.data += kRows * units) {
+    FloatRowsTimes<kRows>(x, weights, units, depth, y);
+  }
+  for (; r < rows; ++r, x += depth, y.data += units) {
+    FloatRowsTimes<1>(x, weights, units, depth, y);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace litesmith
 HWY_AFTER_NAMESPACE();
@@ -139,6 +204,7 @@ HWY_AFTER_NAMESPACE();
 namespace litesmith {
 namespace {
 
+HWY_EXPORT(RowsF32);
 HWY_EXPORT(Rows8);
 HWY_EXPORT(Rows16By8);
 HWY_EXPORT(Rows16);
@@ -154,6 +220,11 @@ void DotRows(const int16_t* left, const int8_t* right, size_t depth, size_t unit
 void DotRows(const int16_t* left, const int16_t* right, size_t depth, size_t units,
              uint64_t* sums) {
   HWY_DYNAMIC_DISPATCH(Rows16)(left, right, depth, units, sums);
+}
+
+void DotRowsF32(const float* x, size_t rows, const float* weights, size_t units, size_t depth,
+                const DotRowsF32Output& y) {
+  HWY_DYNAMIC_DISPATCH(RowsF32)(x, rows, weights, units, depth, y);
 }
 
 int64_t DotRowsTargets() { return HWY_TARGETS; }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/gemm_int_kernels.h"
@@ -14,6 +15,18 @@
 #define HWY_TARGET_INCLUDE "kernels/gemm_int.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+
+#ifndef LITESMITH_KERNELS_INT_TOTALS_
+#define LITESMITH_KERNELS_INT_TOTALS_
+namespace litesmith {
+// Of one column's weights plus offset.
+struct IntTotals {
+  uint32_t sum = 0;
+  int64_t absolute = 0;
+  int32_t lowest = 0;
+};
+}  // namespace litesmith
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace litesmith {
@@ -139,6 +152,42 @@ void RunTile(const IntTile& t) {
 
 #endif  // HWY_SCALAR
 
+template <typename W>
+HWY_INLINE IntTotals Totals(const W* weights, size_t count, int32_t offset) {
+  constexpr size_t kSteps = 1 << 11;  // in which no sum of 16 lanes of 15 bits leaves 32
+  const hn::ScalableTag<int32_t> d;
+  const hn::Rebind<W, decltype(d)> d_in;
+  const auto add = hn::Set(d, offset);
+  const size_t lanes = hn::Lanes(d);
+  IntTotals out;
+  size_t k = 0;
+  while (k + lanes <= count) {
+    auto sum = hn::Zero(d), absolute = hn::Zero(d), lowest = hn::Zero(d);
+    for (const size_t end = std::min(count, k + kSteps * lanes); k + lanes <= end; k += lanes) {
+      const auto w = hn::Add(hn::PromoteTo(d, hn::LoadU(d_in, weights + k)), add);
+      sum = hn::Add(sum, w);
+      absolute = hn::Add(absolute, hn::Abs(w));
+      lowest = hn::Min(lowest, w);
+    }
+    out.sum += static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(d, sum)));
+    out.absolute += hn::GetLane(hn::SumOfLanes(d, absolute));
+    out.lowest = std::min(out.lowest, hn::GetLane(hn::MinOfLanes(d, lowest)));
+  }
+  for (; k < count; ++k) {
+    const int32_t w = weights[k] + offset;
+    out.sum += static_cast<uint32_t>(w);
+    out.absolute += std::abs(w);
+    out.lowest = std::min(out.lowest, w);
+  }
+  return out;
+}
+IntTotals TotalsInt8(const int8_t* weights, size_t count, int32_t offset) {
+  return Totals(weights, count, offset);
+}
+IntTotals TotalsUint8(const uint8_t* weights, size_t count, int32_t offset) {
+  return Totals(weights, count, offset);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace litesmith
 HWY_AFTER_NAMESPACE();
@@ -148,6 +197,8 @@ namespace litesmith {
 namespace {
 
 HWY_EXPORT(RunTile);
+HWY_EXPORT(TotalsInt8);
+HWY_EXPORT(TotalsUint8);
 
 // Blocks of the result: the rows are a multiple of every tile's; their sums stay in the first-level
 // cache with two panels of weights.
@@ -490,37 +541,13 @@ void PackRun(const W* weights, size_t run, int32_t offset, std::byte* to) {
   }
 }
 
-// Of one column's weights plus offset.
-struct Totals {
-  uint32_t sum = 0;
-  int64_t absolute = 0;
-  int32_t lowest = 0;
-};
-// In blocks that the compiler turns into vectors.
 template <typename W>
-Totals TotalsOf(const W* weights, size_t count, int32_t offset) {
-  constexpr size_t kBlock = 16;
-  Totals out;
-  size_t k = 0;
-  for (; k + kBlock <= count; k += kBlock) {
-    int32_t values[kBlock];
-    for (size_t i = 0; i < kBlock; ++i) values[i] = weights[k + i] + offset;
-    int32_t sum = 0, absolute = 0;
-    for (size_t i = 0; i < kBlock; ++i) {
-      sum += values[i];
-      absolute += values[i] < 0 ? -values[i] : values[i];
-    }
-    for (size_t i = 0; i < kBlock; ++i) out.lowest = std::min(out.lowest, values[i]);
-    out.sum += static_cast<uint32_t>(sum);
-    out.absolute += absolute;
+IntTotals TotalsOf(const W* weights, size_t count, int32_t offset) {
+  if constexpr (std::is_same_v<W, int8_t>) {
+    return HWY_DYNAMIC_DISPATCH(TotalsInt8)(weights, count, offset);
+  } else {
+    return HWY_DYNAMIC_DISPATCH(TotalsUint8)(weights, count, offset);
   }
-  for (; k < count; ++k) {
-    const int32_t w = weights[k] + offset;
-    out.sum += static_cast<uint32_t>(w);
-    out.absolute += std::abs(w);
-    out.lowest = std::min(out.lowest, w);
-  }
-  return out;
 }
 
 }  // namespace
@@ -542,7 +569,7 @@ IntWeights IntWeights::Pack(const IntKernel& kernel, bool bytes, const W* weight
   const size_t depth = taps * run;
   for (size_t n = 0; n < columns; ++n) {
     std::byte* to = p.panels.data() + n / kIntPanel * p.panel_bytes() + n % kIntPanel * 4;
-    const Totals totals = TotalsOf(weights + n * depth, depth, offset);
+    const IntTotals totals = TotalsOf(weights + n * depth, depth, offset);
     for (size_t tap = 0; tap < taps; ++tap) {
       const W* from = weights + n * depth + tap * run;
       std::byte* groups = to + tap * p.groups * 4 * kIntPanel;

@@ -1,6 +1,7 @@
 #include "kernels/gray_conv_f32.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "kernels/simd.h"
@@ -75,60 +76,91 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
-using Indices = decltype(hn::SetTableIndices(D(), static_cast<const int32_t*>(nullptr)));
 
 constexpr size_t kLanes = HWY_MAX_BYTES / sizeof(float);
-// Positions of a vector of results; a vector of inputs makes eight of them.
+// Positions of a vector of results: lane f * kPositions + p belongs to filter f, so that all inputs
+// of a vector are one broadcast, without a permutation.
 constexpr size_t kPositions = kLanes / kFilters;
 constexpr size_t kResults = kLanes / kPositions;
 
 bool HasGrayConv() { return true; }
 
-// For result j: every input that it needs, as often as there are filters.
-struct IndexTable {
-  alignas(64) int32_t lanes[kResults][kLanes];
-  constexpr IndexTable() : lanes() {
-    for (size_t j = 0; j < kResults; ++j) {
-      for (size_t i = 0; i < kLanes; ++i) {
-        lanes[j][i] = static_cast<int32_t>(j * kPositions + i / kFilters);
-      }
+// The inputs of a vector of results: [0] of the first position, and so on, for every filter.
+HWY_INLINE V Inputs(D d, const float* from) {
+  if constexpr (kPositions == 2) {
+    double pair;  // moved, never computed with
+    std::memcpy(&pair, from, sizeof(pair));
+    return hn::BitCast(d, hn::Set(hn::Repartition<double, D>(), pair));
+  } else {
+    return hn::Set(d, *from);
+  }
+}
+
+// From lanes in that order to [position][filter] as they lie in memory, and back.
+struct OrderTable {
+  alignas(64) int32_t to_memory[kLanes], from_memory[kLanes];
+  constexpr OrderTable() : to_memory(), from_memory() {
+    for (size_t i = 0; i < kLanes; ++i) {
+      const size_t lane = i % kFilters * kPositions + i / kFilters;
+      to_memory[i] = static_cast<int32_t>(lane);
+      from_memory[lane] = static_cast<int32_t>(i);
     }
   }
 };
-constexpr IndexTable kIndices;
-HWY_INLINE Indices IndicesOf(size_t j) { return hn::SetTableIndices(D(), kIndices.lanes[j]); }
+constexpr OrderTable kOrder;
+HWY_INLINE V Reordered(D d, V v, const int32_t* table) {
+  return kPositions == 1 ? v : hn::TableLookupLanes(v, hn::SetTableIndices(d, table));
+}
 
-// One row of an image. `weights`: [tap][kLanes], repeated for each position of a vector.
-void GrayRow(const float* row, const size_t* offsets, size_t taps, const float* weights,
-             const float* bias, float low, float high, size_t width, float* to) {
+// What a row of results is made of. `weights`: [tap][kLanes], as `bias` in the order of lanes.
+struct GrayTaps {
+  const size_t* offsets;
+  size_t count;
+  const float *weights, *bias;
+  float low, high;
+};
+
+// kCount vectors of results, for the positions from `row` on. `left`: floats that are left in the
+// row of results.
+template <size_t kCount>
+HWY_INLINE void GrayResults(const GrayTaps& taps, const float* row, size_t left, float* to) {
   const D d;
-  Indices indices[kResults];
+  V sums[kCount];
 #pragma GCC unroll 16
-  for (size_t j = 0; j < kResults; ++j) indices[j] = IndicesOf(j);
-  for (size_t x = 0; x < width; x += kLanes) {
-    V sums[kResults];
+  for (size_t j = 0; j < kCount; ++j) sums[j] = hn::Load(d, taps.bias);
+  const size_t count = taps.count;
+  for (size_t t = 0; t < count; ++t) {
+    const V weight = hn::Load(d, taps.weights + t * kLanes);
+    const float* input = row + taps.offsets[t];
 #pragma GCC unroll 16
-    for (size_t j = 0; j < kResults; ++j) sums[j] = hn::Load(d, bias);
-    for (size_t t = 0; t < taps; ++t) {
-      const V input = hn::LoadU(d, row + offsets[t] + x);
-      const V weight = hn::Load(d, weights + t * kLanes);
-#pragma GCC unroll 16
-      for (size_t j = 0; j < kResults; ++j) {
-        sums[j] = hn::MulAdd(hn::TableLookupLanes(input, indices[j]), weight, sums[j]);
-      }
-    }
-    const size_t count = (width - x) * kFilters;  // floats of the row that are left
-    float* out = to + x * kFilters;
-#pragma GCC unroll 16
-    for (size_t j = 0; j < kResults; ++j) {
-      const V y = Clamp(d, sums[j], low, high);
-      if ((j + 1) * kLanes <= count) {
-        hn::StoreU(y, d, out + j * kLanes);
-      } else if (j * kLanes < count) {
-        hn::BlendedStore(y, hn::FirstN(d, count - j * kLanes), d, out + j * kLanes);
-      }
+    for (size_t j = 0; j < kCount; ++j) {
+      sums[j] = hn::MulAdd(Inputs(d, input + j * kPositions), weight, sums[j]);
     }
   }
+#pragma GCC unroll 16
+  for (size_t j = 0; j < kCount; ++j) {
+    const V y = Reordered(d, Clamp(d, sums[j], taps.low, taps.high), kOrder.to_memory);
+    if ((j + 1) * kLanes <= left) {
+      hn::StoreU(y, d, to + j * kLanes);
+    } else {
+      hn::BlendedStore(y, hn::FirstN(d, left - j * kLanes), d, to + j * kLanes);
+    }
+  }
+}
+
+// One row of an image.
+void GrayRow(const float* row, const GrayTaps& taps, size_t width, float* to) {
+  const size_t vectors = (width + kPositions - 1) / kPositions;
+  size_t v = 0;
+  const auto some = [&]<size_t kCount>() HWY_ATTR {
+    for (; v + kCount <= vectors; v += kCount) {
+      GrayResults<kCount>(taps, row + v * kPositions, width * kFilters - v * kLanes,
+                          to + v * kLanes);
+    }
+  };
+  some.template operator()<8>();
+  some.template operator()<4>();
+  some.template operator()<1>();
 }
 
 // Adds a picture's products for nine taps, at rows[i] + columns[k] of each position, to
@@ -146,33 +178,30 @@ void GrayPicture(const float* picture, const size_t (&rows)[3], const size_t (&c
   for (size_t t = 0; t < 9; ++t) sum[t] = hn::Load(d, sums + t * kLanes);
   for (size_t row = 0; row < height; ++row, picture += stride, at += width * kFilters) {
     const float *y = what.y + at, *dy = what.dy + at;
-    for (size_t x = 0; x < width; x += kLanes) {
-      const float *top = picture + rows[0] + x, *center = picture + rows[1] + x;
-      const float* bottom = picture + rows[2] + x;
-      const size_t end = std::min((width - x) * kFilters, kResults * kLanes);
-      for (size_t i = 0; i < end; i += kLanes, y += kLanes, dy += kLanes) {
-        const bool whole = i + kLanes <= end;
-        const auto there = hn::FirstN(d, std::min(kLanes, end - i));
-        V g = whole ? hn::LoadU(d, dy) : hn::MaskedLoad(there, d, dy);
-        if (!open) {
-          const V v = whole ? hn::LoadU(d, y) : hn::MaskedLoad(there, d, y);
-          g = hn::IfThenElseZero(hn::And(hn::Gt(v, lowest), hn::Lt(v, highest)), g);
-        }
-        all = hn::Add(all, g);
-        const Indices index = IndicesOf(i / kLanes);
-        const auto add = [&](size_t t, const float* input) HWY_ATTR {
-          sum[t] = hn::MulAdd(hn::TableLookupLanes(hn::LoadU(d, input), index), g, sum[t]);
-        };
-        add(0, top + left);
-        add(1, top + middle);
-        add(2, top + right);
-        add(3, center + left);
-        add(4, center + middle);
-        add(5, center + right);
-        add(6, bottom + left);
-        add(7, bottom + middle);
-        add(8, bottom + right);
+    const float *top = picture + rows[0], *center = picture + rows[1];
+    const float* bottom = picture + rows[2];
+    const size_t end = width * kFilters;
+    for (size_t i = 0, x = 0; i < end; i += kLanes, x += kPositions) {
+      const bool whole = i + kLanes <= end;
+      const auto there = hn::FirstN(d, std::min(kLanes, end - i));
+      V g = whole ? hn::LoadU(d, dy + i) : hn::MaskedLoad(there, d, dy + i);
+      if (!open) {
+        const V v = whole ? hn::LoadU(d, y + i) : hn::MaskedLoad(there, d, y + i);
+        g = hn::IfThenElseZero(hn::And(hn::Gt(v, lowest), hn::Lt(v, highest)), g);
       }
+      g = Reordered(d, g, kOrder.from_memory);
+      all = hn::Add(all, g);
+      const auto add = [&](size_t t, const float* input)
+                           HWY_ATTR { sum[t] = hn::MulAdd(Inputs(d, input + x), g, sum[t]); };
+      add(0, top + left);
+      add(1, top + middle);
+      add(2, top + right);
+      add(3, center + left);
+      add(4, center + middle);
+      add(5, center + right);
+      add(6, bottom + left);
+      add(7, bottom + middle);
+      add(8, bottom + right);
     }
   }
 #pragma GCC unroll 16
@@ -182,10 +211,15 @@ void GrayPicture(const float* picture, const size_t (&rows)[3], const size_t (&c
 
 #else
 
-constexpr size_t kLanes = kMostLanes;
+constexpr size_t kLanes = kMostLanes, kPositions = 2;
+struct GrayTaps {
+  const size_t* offsets;
+  size_t count;
+  const float *weights, *bias;
+  float low, high;
+};
 bool HasGrayConv() { return false; }
-void GrayRow(const float*, const size_t*, size_t, const float*, const float*, float, float, size_t,
-             float*) {}
+void GrayRow(const float*, const GrayTaps&, size_t, float*) {}
 void GrayPicture(const float*, const size_t (&)[3], const size_t (&)[3], size_t,
                  const gradient::GrayConvGradient&, size_t, size_t, size_t, float*, float*) {}
 
@@ -200,18 +234,19 @@ void GrayForward(const ConvGeometry& g, const float* input, const float* weights
   auto* offsets = reinterpret_cast<size_t*>(wide + taps * kMostLanes);
   auto* picture = reinterpret_cast<float*>(offsets + taps);
   for (size_t i = 0; i < kLanes; ++i) {
-    bias[i] = out.bias == nullptr ? 0.0f : out.bias[i % kFilters];
+    bias[i] = out.bias == nullptr ? 0.0f : out.bias[i / kPositions];
   }
   for (size_t t = 0; t < taps; ++t) {
     offsets[t] = layout.Offset(g, t);
-    for (size_t i = 0; i < kLanes; ++i) wide[t * kLanes + i] = weights[i % kFilters * taps + t];
+    for (size_t i = 0; i < kLanes; ++i) wide[t * kLanes + i] = weights[i / kPositions * taps + t];
   }
   const auto width = static_cast<size_t>(g.out_w), height = static_cast<size_t>(g.out_h);
+  const GrayTaps all{offsets, taps, wide, bias, out.low, out.high};
   float* to = out.data;
   for (size_t b = 0; b < static_cast<size_t>(g.batches); ++b) {
     CopyPicture(g, layout, input + b * g.in_h * g.in_w, picture);
     for (size_t y = 0; y < height; ++y, to += width * kFilters) {
-      GrayRow(picture + y * layout.stride, offsets, taps, wide, bias, out.low, out.high, width, to);
+      GrayRow(picture + y * layout.stride, all, width, to);
     }
   }
 }
@@ -245,7 +280,7 @@ void GrayBackward(const ConvGeometry& g, const gradient::GrayConvGradient& what,
   }
   const auto folded = [](const float* lanes, size_t o) {
     float sum = 0.0f;
-    for (size_t i = o; i < kLanes; i += kFilters) sum += lanes[i];
+    for (size_t p = 0; p < kPositions; ++p) sum += lanes[o * kPositions + p];
     return sum;
   };
   for (size_t o = 0; o < kFilters; ++o) {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "kernels/aligned.h"
+#include "kernels/dot_rows.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/gradient/elementwise_f32.h"
 #include "kernels/quantize_rows.h"
@@ -165,6 +166,19 @@ Kernel FloatKernel(std::shared_ptr<const State> s) {
   return kernel;
 }
 
+// Few rows by weights that are not known before: packing them would take longer than the product.
+constexpr int64_t kFewRows = 16;
+Kernel DotRowsKernel(std::shared_ptr<const State> s) {
+  Kernel kernel;
+  kernel.run = [s](const RunArgs& args) {
+    DotRowsF32(args.in<float>(0), s->sizes.rows, args.in<float>(1),
+               static_cast<size_t>(s->sizes.units), static_cast<size_t>(s->sizes.depth),
+               {args.out<float>(0), args.in<float>(2), s->range.low, s->range.high});
+    return absl::OkStatus();
+  };
+  return kernel;
+}
+
 // The GEMM. Constant weights are packed here, others at every run.
 Kernel PackedFloatKernel(std::shared_ptr<const State> s, const float* weights) {
   const auto depth = static_cast<size_t>(s->sizes.depth);
@@ -320,7 +334,11 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, State s) {
   if (in == schema::TensorType_FLOAT32 && weights == schema::TensorType_FLOAT32) {
     LS_RETURN_IF_ERROR(CheckBias(args, 2, s.sizes.units, {schema::TensorType_FLOAT32}));
     auto state = std::make_shared<const State>(std::move(s));
-    if (args.mode == KernelMode::kBest) return PackedFloatKernel(state, args.in(1).As<float>());
+    if (args.mode == KernelMode::kBest) {
+      const auto* constant = args.in(1).As<float>();
+      const bool few = constant == nullptr && static_cast<int64_t>(state->sizes.rows) <= kFewRows;
+      return few ? DotRowsKernel(state) : PackedFloatKernel(state, constant);
+    }
     return FloatKernel(state);
   }
   if (in == schema::TensorType_UINT8 && weights == schema::TensorType_UINT8) {

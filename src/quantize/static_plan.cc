@@ -257,13 +257,18 @@ class StaticPlanner {
     if (plan.type != schema::TensorType_FLOAT32) return;  // shared with another node
     const Tensor& weights = subgraph_.tensors[static_cast<size_t>(t)];
     plan.type = WeightType(t);
-    plan.quant = WeightParams(weights.data.As<float>(), weights.shape, axis, plan.type);
     plan.why = axis >= 0 ? "weights, per channel" : "weights";
-    const bool known =
-        !ranges_.weight_scales.empty() &&
-        ranges_.weight_scales[static_cast<size_t>(t)].size() == plan.quant.scale.size();
-    if (!known) return;
+    const size_t channels =
+        axis >= 0 ? static_cast<size_t>(weights.shape[static_cast<size_t>(axis)]) : 1;
+    const bool known = !ranges_.weight_scales.empty() &&
+                       ranges_.weight_scales[static_cast<size_t>(t)].size() == channels;
+    if (!known) {
+      plan.quant = WeightParams(weights.data.As<float>(), weights.shape, axis, plan.type);
+      return;
+    }
     plan.quant.scale = ranges_.weight_scales[static_cast<size_t>(t)];
+    plan.quant.zero_point.assign(channels, 0);
+    plan.quant.axis = std::max(axis, 0);
     plan.why += ", learnt scale";
   }
 

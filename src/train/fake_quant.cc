@@ -10,6 +10,7 @@
 #include "ops/fake_quantize.h"
 #include "ops/gradient.h"
 #include "ops/op.h"
+#include "passes/rewrite.h"
 #include "quantize/forms.h"
 #include "quantize/params.h"
 #include "quantize/rules.h"
@@ -358,6 +359,10 @@ class Builder {
       if (!wanted.has_value()) continue;
       const int32_t t = node.inputs[i];
       if (!wanted->form.is_float() && wanted->form.quant.empty()) return NoScale(t);
+      if (StoredBehindPool(t)) {
+        node_name_ = original_.nodes[static_cast<size_t>(ProducerOf(t))].name;
+        continue;
+      }
       if (op != nullptr && op->quant.input(i).role == Role::kBias) {
         // An int64 bias is as fine as a float.
         const bool coarse = wanted->form.type == schema::TensorType_INT32;
@@ -371,6 +376,7 @@ class Builder {
       kept = wanted->form;
     }
     const std::vector<int32_t> results = node.outputs;
+    if (ClampsAsStored(n)) SetFusedActivation(&node, schema::ActivationFunctionType_NONE);
     subgraph_.nodes.push_back(std::move(node));
     for (int32_t t : results) {
       if (!IsActivation(original_, t) || original(t).is_variable) continue;
@@ -379,13 +385,56 @@ class Builder {
       versions(t) = {{form, t}};
       const bool stored = form.is_float() || (keeps && kept.has_value() && *kept == form);
       if (stored) continue;
-      if (OnlyLeaves(t)) {
+      if (StoredBehindPool(t)) {
+        versions(t) = {{Form{}, t}};
+      } else if (OnlyLeaves(t)) {
         out_.places.push_back({t, t, t, form.type});
       } else {
         versions(t) = {{form, StoreActivation(t, t, form, t)}};
       }
     }
     return absl::OkStatus();
+  }
+
+  int32_t ProducerOf(int32_t t) const { return uses_.producer[static_cast<size_t>(t)]; }
+
+  // Whether t becomes integers after the maximum pooling that alone reads it: the same integers, as
+  // storing keeps the order of values, and fewer to store. Averaged ranges are those of t itself.
+  bool StoredBehindPool(int32_t t) const {
+    const int32_t n = ProducerOf(t);
+    const std::vector<int32_t>& readers = uses_.consumers[static_cast<size_t>(t)];
+    if (ranges_ != QatRanges::kLearnt || !Integer(n) || readers.size() != 1) return false;
+    if (FixedByOperator(t) || !Integer(readers[0])) return false;
+    const auto m = static_cast<size_t>(readers[0]);
+    const Node& pool = original_.nodes[m];
+    if (pool.op != schema::BuiltinOperator_MAX_POOL_2D ||
+        FusedActivation(pool) != schema::ActivationFunctionType_NONE || IsOutput(t)) {
+      return false;
+    }
+    const Form form = ResultForm(original_, plan_, static_cast<size_t>(n), t);
+    const std::optional<OperandForm> wanted = WantedOperand(original_, plan_, m, 0);
+    return wanted.has_value() && wanted->form == form && !form.is_float() && !form.quant.empty() &&
+           ResultForm(original_, plan_, m, pool.outputs[0]) == form;
+  }
+  bool IsOutput(int32_t t) const {
+    const auto& outputs = original_.outputs;
+    return std::find(outputs.begin(), outputs.end(), t) != outputs.end();
+  }
+
+  // Whether storing the node's result cuts at 0 just as its fused rectifier does, which then need
+  // not be computed, nor its gradient. (Where a value is 0 the gradient passes.)
+  bool ClampsAsStored(size_t n) const {
+    const Node& node = original_.nodes[n];
+    if (ranges_ != QatRanges::kLearnt || !Integer(static_cast<int32_t>(n)) ||
+        node.outputs.size() != 1 || FusedActivation(node) != schema::ActivationFunctionType_RELU) {
+      return false;
+    }
+    const int32_t t = node.outputs[0];
+    if (!IsActivation(original_, t) || original(t).is_variable || OnlyLeaves(t)) return false;
+    if (KeepsValues(*FindOp(node))) return false;
+    const Form form = ResultForm(original_, plan_, n, t);
+    return !form.is_float() && !form.quant.empty() &&
+           form.quant.zero_point[0] == LimitsOf(form.type, false).low;
   }
 
   bool OnlyLeaves(int32_t t) const {

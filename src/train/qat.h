@@ -74,7 +74,9 @@ Ranges::Range RangeOf(RecipeKind kind, float scale, int64_t zero);
 // `graph`, for which `plan` was made, with FakeQuantize (ops/fake_quantize.h) wherever the plan
 // quantizes: after the fused activation of the node that makes a tensor, before a node that reads
 // it otherwise, on weights, and on int32 biases in units of the operands' scales. A result with
-// fixed parameters that only leaves the graph stays float: losses read what comes before it.
+// fixed parameters that only leaves the graph stays float: losses read what comes before it. With
+// learnt ranges a RELU is left out where storing cuts at 0 just so, and what only a maximum pooling
+// reads is stored behind that.
 absl::StatusOr<FakeQuantGraph> MakeFakeQuantGraph(const Graph& graph, const Plan& plan,
                                                   QatRanges ranges);
 

@@ -234,21 +234,47 @@ size_t CountFakeQuants(const Graph& graph) {
                     [](const Node& n) { return n.custom_code == kFakeQuantizeCode; }));
 }
 
+// What follows a convolution, and its activation.
+struct AfterConv {
+  std::string next, last;
+  schema::ActivationFunctionType activation = schema::ActivationFunctionType_MIN;
+};
+AfterConv FindAfterConv(const Graph& graph) {
+  const std::vector<Node>& nodes = graph.main().nodes;
+  const auto name = [&](size_t i) {
+    const Node& node = nodes[std::min(i, nodes.size() - 1)];
+    return node.custom_code.empty() ? schema::EnumNameBuiltinOperator(node.op) : node.custom_code;
+  };
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].op != schema::BuiltinOperator_CONV_2D) continue;
+    return {name(i + 1), name(i + 2),
+            nodes[i].GetOptions<schema::Conv2DOptionsT>().fused_activation_function};
+  }
+  return {};
+}
+
 // Placed where the plan quantizes: nothing between a convolution and its RELU, nothing after what
-// only moves integers.
+// only moves integers. Learnt ranges end at 0 where a RELU does, which is left out then, and what
+// is pooled is stored after that.
 TEST(Qat, FakeQuantizationStandsWhereThePlanQuantizes) {
   MemoryDataset data = BlobPictures(40, kClasses, 5);
-  ASSERT_OK_AND_ASSIGN(
-      const auto qat,
-      QatModel::Create(PlainNet(), &data, For("int8", QatRanges::kLearnt), Context{}));
-  // The input, two weights and biases, the convolution's result and the logits.
-  EXPECT_EQ(CountFakeQuants(*qat->graph()), 7u);
-  const Subgraph& main = qat->graph()->main();
-  for (const Node& node : main.nodes) {
-    if (node.op != schema::BuiltinOperator_CONV_2D) continue;
-    EXPECT_EQ(node.GetOptions<schema::Conv2DOptionsT>().fused_activation_function,
-              schema::ActivationFunctionType_RELU);
+  for (const QatRanges ranges : {QatRanges::kLearnt, QatRanges::kAveraged}) {
+    ASSERT_OK_AND_ASSIGN(const auto qat,
+                         QatModel::Create(PlainNet(), &data, For("int8", ranges), Context{}));
+    // The input, two weights and biases, the convolution's result and the logits.
+    EXPECT_EQ(CountFakeQuants(*qat->graph()), 7u);
+    const AfterConv after = FindAfterConv(*qat->graph());
+    const bool learnt = ranges == QatRanges::kLearnt;
+    EXPECT_EQ(after.activation,
+              learnt ? schema::ActivationFunctionType_NONE : schema::ActivationFunctionType_RELU);
+    EXPECT_EQ(after.next, learnt ? "MAX_POOL_2D" : kFakeQuantizeCode);
+    EXPECT_EQ(after.last, learnt ? kFakeQuantizeCode : "MAX_POOL_2D");
   }
+  // 16 bits reach below 0, where a RELU cuts.
+  ASSERT_OK_AND_ASSIGN(
+      const auto wide,
+      QatModel::Create(PlainNet(), &data, For("int16x8", QatRanges::kLearnt), Context{}));
+  EXPECT_EQ(FindAfterConv(*wide->graph()).activation, schema::ActivationFunctionType_RELU);
   // ADD and CONCATENATION: input, three weights and biases, four results, perhaps one once more in
   // the scale of the whole.
   ASSERT_OK_AND_ASSIGN(

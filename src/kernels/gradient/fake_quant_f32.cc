@@ -20,14 +20,12 @@ using litesmith::HWY_NAMESPACE::ForEach;
 using D = hn::ScalableTag<float>;
 using One = hn::CappedTag<float, 1>;
 
-// v rounded half away from zero; exact for every float. REQUIRES: |v| < 2^31.
+// v rounded half away from zero; exact for every float, because what is added is the float just
+// below a half: v plus a half itself would round up where v is just below one. REQUIRES: |v| <
+// 2^31.
 template <typename Tag, typename V>
 HWY_INLINE V RoundAway(Tag d, V v) {
-  const auto size = hn::Abs(v);
-  const auto whole = hn::Trunc(size);
-  const auto up =
-      hn::IfThenElseZero(hn::Ge(hn::Sub(size, whole), hn::Set(d, 0.5f)), hn::Set(d, 1.0f));
-  return hn::CopySignToAbs(hn::Add(whole, up), v);
+  return hn::Trunc(hn::Add(v, hn::CopySignToAbs(hn::Set(d, 0x1.fffffep-2f), v)));
 }
 
 // Clamping first keeps the rounded numbers small and changes no result: the limits are integers.
@@ -77,8 +75,9 @@ void QuantLoop(const FakeQuant& q, const float* x, size_t count, float* y) {
 // What one vector adds to the gradient of the scale; stores dx where it is wanted.
 template <typename Tag, typename V>
 HWY_INLINE V BackStep(Tag d, V units, V dy, float low, float high, bool accumulate, float* dx) {
-  const auto rounded = Rounded(d, units, low, high);
-  const auto inside = hn::And(hn::Ge(units, hn::Set(d, low)), hn::Le(units, hn::Set(d, high)));
+  const auto clamped = hn::Min(hn::Max(units, hn::Set(d, low)), hn::Set(d, high));
+  const auto rounded = RoundAway(d, clamped);
+  const auto inside = hn::Eq(clamped, units);
   if (dx != nullptr) {
     auto through = hn::IfThenElseZero(inside, dy);
     if (accumulate) through = hn::Add(through, hn::LoadU(d, dx));
