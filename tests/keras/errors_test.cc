@@ -239,7 +239,7 @@ void ExpectOutputs(const std::string& name, const std::string& form, size_t coun
 }
 
 // Nested models called several times, as outputs and not, and with a mask: data/make_nested.py.
-TEST(Keras3, NestedModels) { ExpectOutputs("nested", "keras", 8); }
+TEST(Keras3, NestedModels) { ExpectOutputs("nested", "keras", 11); }
 
 // Keras 3: data/make_settings.py, make_layers.py.
 TEST(Keras3, LayersWithOtherSettings) { ExpectOutputs("settings", "keras", 46); }

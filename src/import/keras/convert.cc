@@ -360,6 +360,11 @@ class Converter : public InnerLayers {
     return results;
   }
 
+  static bool HoldsNulls(const Json& list) {
+    return list.is_array() &&
+           std::all_of(list.begin(), list.end(), [](const Json& item) { return item.is_null(); });
+  }
+
   // What a nested model is called with. Masks given by keyword take the place of those that come
   // along with the tensors.
   static absl::StatusOr<Results> ModelInputs(const std::vector<Operand>& operands,
@@ -369,6 +374,7 @@ class Converter : public InnerLayers {
     for (const Operand& operand : operands) {
       if (operand.name == "mask") {
         if (operand.constant != nullptr) {
+          if (HoldsNulls(*operand.constant)) continue;
           return Unsupported("model '{}' is called with masks for some of its inputs only",
                              Printable(name));
         }

@@ -368,24 +368,70 @@ absl::StatusOr<int32_t> Product(LayerContext& c) {
   return MatMul(c, c.input(), c.inputs()[1], false, false);
 }
 
+// The sizes of a tensor but for the batch and `axis`, which must be known.
+absl::StatusOr<Shape> OtherSizes(const LayerContext& c, int32_t t, int32_t axis) {
+  Shape sizes;
+  const Shape& shape = c.shape(t);
+  for (size_t d = 1; d < shape.size(); ++d) {
+    if (shape[d] < 0) return Unsupported("its inputs' sizes must be known");
+    if (static_cast<int32_t>(d) != axis) sizes.push_back(shape[d]);
+  }
+  return sizes;
+}
+
+// As matrices: [batch, others, axis], or with the axis in front of the others.
+absl::StatusOr<int32_t> AsMatrices(LayerContext& c, int32_t t, int32_t axis, bool last) {
+  LS_ASSIGN_OR_RETURN(const Shape others, OtherSizes(c, t, axis));
+  std::vector<int32_t> order = {0};
+  int64_t count = 1;
+  if (!last) order.push_back(axis);
+  for (int32_t d = 1; d < static_cast<int32_t>(c.shape(t).size()); ++d) {
+    if (d != axis) order.push_back(d);
+  }
+  if (last) order.push_back(axis);
+  for (const int32_t size : others) count = c.Size(count * size);
+  const int32_t batch = c.shape(t)[0], depth = c.shape(t)[axis];
+  const auto columns = static_cast<int32_t>(count);
+  LS_RETURN_IF_ERROR(c.status());
+  const int32_t turned = c.Transpose(t, order, "matrices");
+  return c.Reshape(turned, last ? Shape{batch, columns, depth} : Shape{batch, depth, columns},
+                   "matrices");
+}
+
+// Tensors of any dimensions: the result has those of both, but for the axes.
+absl::StatusOr<int32_t> DotOfMatrices(LayerContext& c, int32_t x, int32_t y,
+                                      const std::vector<int32_t>& axes) {
+  LS_ASSIGN_OR_RETURN(Shape out, OtherSizes(c, x, axes[0]));
+  LS_ASSIGN_OR_RETURN(const Shape rest, OtherSizes(c, y, axes[1]));
+  out.insert(out.begin(), c.shape(x)[0]);
+  out.insert(out.end(), rest.begin(), rest.end());
+  LS_ASSIGN_OR_RETURN(x, AsMatrices(c, x, axes[0], true));
+  LS_ASSIGN_OR_RETURN(y, AsMatrices(c, y, axes[1], false));
+  LS_ASSIGN_OR_RETURN(const int32_t product, MatMul(c, x, y, false, false));
+  return c.Reshape(product, out, "products");
+}
+
 // The product of two inputs along one axis of each.
 absl::StatusOr<int32_t> Dot(LayerContext& c) {
   if (c.inputs().size() != 2) return Invalid("it should have two inputs");
-  const bool normalize = c.config.Bool("normalize", false);
-  const auto rank = static_cast<int32_t>(c.in_shape().size());
-  if (c.shape(c.inputs()[1]).size() != c.in_shape().size() || rank < 2 || rank > 3) {
-    return Unsupported("only two inputs of the same two or three dimensions are supported");
-  }
-  auto axes = c.config.Ints("axes", 2, -rank, rank - 1);
-  LS_RETURN_IF_ERROR(c.status());
-  for (int32_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
-  if (axes[0] == 0 || axes[1] == 0) return Invalid("its 'axes' name the batch");
   int32_t x = c.input(), y = c.inputs()[1];
+  const bool normalize = c.config.Bool("normalize", false);
+  const auto rank = static_cast<int32_t>(c.shape(x).size());
+  const auto other = static_cast<int32_t>(c.shape(y).size());
+  if (rank < 2 || other < 2) return Invalid("its inputs should have at least two dimensions");
+  auto axes = c.config.Ints("axes", 2, -std::max(rank, other), std::max(rank, other) - 1);
+  LS_RETURN_IF_ERROR(c.status());
+  axes[0] += axes[0] < 0 ? rank : 0;
+  axes[1] += axes[1] < 0 ? other : 0;
+  if (axes[0] < 1 || axes[1] < 1 || axes[0] >= rank || axes[1] >= other) {
+    return Invalid("its 'axes' name the batch, or dimensions that its inputs do not have");
+  }
   if (normalize) {
     LS_ASSIGN_OR_RETURN(x, UnitLength(c, x, {axes[0]}));
     LS_ASSIGN_OR_RETURN(y, UnitLength(c, y, {axes[1]}));
   }
-  if (rank == 3) return MatMul(c, x, y, axes[0] == 1, axes[1] == 2);
+  if (rank == 3 && other == 3) return MatMul(c, x, y, axes[0] == 1, axes[1] == 2);
+  if (rank > 2 || other > 2) return DotOfMatrices(c, x, y, axes);
   LS_ASSIGN_OR_RETURN(const int32_t product, c.Binary(schema::BuiltinOperator_MUL, x, y, "mul"));
   schema::ReducerOptionsT options;
   options.keep_dims = true;

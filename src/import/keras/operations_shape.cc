@@ -281,6 +281,11 @@ absl::StatusOr<int32_t> Cast(LayerContext& c) {
   return Unsupported("a cast to '{}' is not supported", Printable(to));
 }
 
+absl::StatusOr<int32_t> ConvertToTensor(LayerContext& c) {
+  if (c.config.Find("dtype") == nullptr) return c.input();
+  return Cast(c);
+}
+
 absl::StatusOr<int32_t> SwapAxes(LayerContext& c) {
   LS_ASSIGN_OR_RETURN(const int32_t a, AxisOf(c, "axis1"));
   LS_ASSIGN_OR_RETURN(const int32_t b, AxisOf(c, "axis2"));
@@ -315,6 +320,7 @@ std::vector<LayerKind> ShapeOperations() {
           {.class_name = "Argmax", .convert = Argmax},
           {.class_name = "Take", .convert = Take, .takes_integers = true},
           {.class_name = "Cast", .convert = Cast, .takes_integers = true},
+          {.class_name = "ConvertToTensor", .convert = ConvertToTensor, .takes_integers = true},
           {.class_name = "Swapaxes", .convert = SwapAxes, .takes_integers = true},
           {.class_name = "Moveaxis", .convert = MoveAxis, .takes_integers = true}};
 }

@@ -1,4 +1,4 @@
-"""Makes nested.keras, its inputs and its outputs: models within a model, called several times, with a mask. Keras 3.15.
+"""Makes nested.keras, its inputs and its outputs: models within a model, called several times, with a mask, with two inputs. Keras 3.15.
 
 Keras 3 counts the calls of a nested functional model from 1 where they are the model's outputs, else from 0.
 """
@@ -27,8 +27,15 @@ b = last(last(x))  # the second call is an output
 c = both(x)
 d = both(c)
 chain_end = chain(chain(chain(x)))
+keys, query = keras.Input((5, 3)), keras.Input((3,))  # two inputs, merged along one dimension of each
+scores = layers.Softmax()(layers.Dot(axes=(2, 1))([keys, query]))
+attend = keras.Model([keys, query], layers.Dot(axes=(1, 1), normalize=True)([scores, keys]), name="attend")
+attended = attend([layers.Embedding(6, 3)(tokens), x[:, 1:]])
+blocks = layers.Dot(axes=(-1, 2))([layers.Reshape((2, 1, 2))(x), layers.Reshape((1, 2, 2))(x)])
+masked = layers.Embedding(6, 3, mask_zero=True)(tokens)  # Keras hands its mask to the LSTM by way of convert_to_tensor
+tuned = layers.LSTM(2)(layers.AdditiveAttention()([layers.MultiHeadAttention(1, 2)(masked, masked)] * 2))
 sequential = keras.Sequential([keras.Input((4,)), layers.Dense(3)], name="sequential")
-outputs = [read, a, layers.Activation("relu")(first(a)), b, c, d, chain_end + 1.0, sequential(sequential(x)[:, :1] + x)]
+outputs = [read, a, layers.Activation("relu")(first(a)), b, c, d, chain_end + 1.0, sequential(sequential(x)[:, :1] + x), attended, blocks, tuned]
 model = keras.Model([tokens, x], outputs)
 for w in model.weights:
     w.assign(np.random.default_rng(len(w.path)).standard_normal(w.shape).astype(np.float32))
