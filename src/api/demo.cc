@@ -41,14 +41,16 @@ constexpr int kQatEpochs = 2;
 constexpr float kQatLearningRate = 1e-4f;
 
 const char* Suffix(const Recipe& recipe) {
-  if (recipe.weight_bits == 4) return "quant_int8w4";
+  const bool int4 = recipe.weight_bits == 4;
   switch (recipe.kind) {
     case RecipeKind::kFloat16:
       return "quant_f16";
     case RecipeKind::kDynamic:
-      return "quant_dynamic";
+      return int4 ? "quant_dynamicw4" : "quant_dynamic";
+    case RecipeKind::kWeightOnly:
+      return int4 ? "quant_weightsw4" : "quant_weights";
     case RecipeKind::kInt8:
-      return "quant_int8";
+      return int4 ? "quant_int8w4" : "quant_int8";
     case RecipeKind::kInt16x8:
       return "quant_16x8";
   }

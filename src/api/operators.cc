@@ -38,6 +38,12 @@ std::vector<std::string> ModesOf(const OpRecord& record, Target target) {
   return TargetModes(record.op, target);
 }
 
+// Which recipes give it int4 weights.
+std::string Int4Form(const OpRecord& record) {
+  const bool fixed = TakesInt4Weights(record), dynamic = TakesInt4Dynamic(record);
+  return fixed && dynamic ? "yes" : fixed ? "static" : dynamic ? "dynamic" : "";
+}
+
 // "f 8 16 4" keeps the table narrow.
 std::string Short(const std::vector<std::string>& modes) {
   std::string out;
@@ -73,7 +79,6 @@ Report OperatorSupport() {
     // Stands in training graphs only.
     if (NameOf(*record) == kFakeQuantizeCode) continue;
     const bool float16 = record->prepare != nullptr && HasWeights(*record);
-    const bool int4 = TakesInt4Weights(*record);
     const std::vector<std::string> litert = ModesOf(*record, Target::kLitert);
     const std::vector<std::string> tflm = ModesOf(*record, Target::kTflm);
     const std::string int8_form = IntegerForm(*record, record->quant.int8);
@@ -81,7 +86,7 @@ Report OperatorSupport() {
     const auto yes = [](bool b) { return std::string(b ? "yes" : ""); };
     table.rows.push_back({NameOf(*record), record->names.keras, record->names.tf,
                           record->names.onnx, yes(Runs(*record)), yes(float16),
-                          yes(record->quant.dynamic), int8_form, int16_form, yes(int4),
+                          yes(record->quant.dynamic), int8_form, int16_form, Int4Form(*record),
                           yes(record->gradient != nullptr), Short(litert), Short(tflm)});
     Value row;
     row.Set("operator", NameOf(*record))
@@ -95,7 +100,8 @@ Report OperatorSupport() {
         .Set("int16x8", record->quant.int16x8)
         .Set("int8_by_others", int8_form == "others")
         .Set("int16x8_by_others", int16_form == "others")
-        .Set("int4", int4)
+        .Set("int4", TakesInt4Weights(*record))
+        .Set("int4_dynamic", TakesInt4Dynamic(*record))
         .Set("gradient", record->gradient != nullptr)
         .Set("litert", ListOf(litert))
         .Set("tflm", ListOf(tflm));
@@ -108,8 +114,9 @@ Report OperatorSupport() {
   report.notes.push_back(fmt::format(
       "{} operators: {} have an int8 form, {} a 16x8 form, {} a gradient. float16 and dynamic mark "
       "those whose weights these recipes store smaller; the other operators compute in float "
-      "there. int4 marks those that static_wi4_ai8 gives int4 weights. litert and tflm say in "
-      "which "
+      "there. int4 marks those that static_wi4_ai8 and dynamic_wi4_afp32, or one of them, give "
+      "int4 "
+      "weights. litert and tflm say in which "
       "activations --target lets a file use the operator there: f float32, 8 int8, 16 int16, 4 "
       "int4 "
       "weights beside int8, i plain integers or booleans alone; --target litesmith takes whatever "

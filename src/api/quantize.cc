@@ -25,9 +25,10 @@ RecipeInfo Describe(const Recipe& recipe) {
       out.hardware = "CPU, GPU";
       break;
     case RecipeKind::kDynamic:
+    case RecipeKind::kWeightOnly:
       out.data = "none";
-      out.size = "about 25 %";
-      out.accuracy = "small loss";
+      out.size = recipe.weight_bits == 4 ? "about 13 %" : "about 25 %";
+      out.accuracy = recipe.weight_bits == 4 ? "some loss" : "small loss";
       out.hardware = "CPU";
       break;
     case RecipeKind::kInt8:

@@ -457,11 +457,12 @@ int ConvVersion(const VersionArgs& args) {
   const bool int16 = args.in(0) == schema::TensorType_INT16;
   // A 64-bit bias is what int16 activations had before there was a choice.
   if (int16 && options.quantized_bias_type == schema::TensorType_INT32) return 8;
+  // Also beside float activations: older runtimes do not know the type.
+  if (args.in(1) == schema::TensorType_INT4) return 7;
   const bool shaped =
       args.inputs.size() > 1 && args.inputs[0].rank() == 4 && args.inputs[1].rank() == 4;
   if (shaped && args.inputs[0].shape[3] != args.inputs[1].shape[3]) return 6;
-  if (int16) return 3;
-  if (args.in(0) == schema::TensorType_INT8) return args.in(1) == schema::TensorType_INT4 ? 7 : 3;
+  if (int16 || args.in(0) == schema::TensorType_INT8) return 3;
   if (args.in(0) == schema::TensorType_FLOAT32 && args.in(1) == schema::TensorType_INT8) {
     return args.inputs[1].quant->per_channel() ? 5 : 2;
   }

@@ -58,12 +58,15 @@ absl::StatusOr<Kernel> PrepareHybrid(const PrepareArgs& args, size_t columns) {
   if (IsPacked(table.type)) {
     LS_ASSIGN_OR_RETURN(std::vector<int8_t> unpacked, UnpackWeights(table));
     auto values = std::make_shared<const std::vector<int8_t>>(std::move(unpacked));
-    return LookupKernel(args, [scales, values, columns](const RunArgs& run, size_t row, size_t i) {
-      const int8_t* from = values->data() + row * columns;
-      for (size_t c = 0; c < columns; ++c) {
-        run.out<float>(0)[i * columns + c] = static_cast<float>(from[c]) * (*scales)[row];
-      }
-    });
+    // As LiteRT, which reads every row from the first element of the byte that its own first is in.
+    const size_t in_byte = table.type == schema::TensorType_INT4 ? 2 : 4;
+    return LookupKernel(
+        args, [scales, values, columns, in_byte](const RunArgs& run, size_t row, size_t i) {
+          const int8_t* from = values->data() + row * columns / in_byte * in_byte;
+          for (size_t c = 0; c < columns; ++c) {
+            run.out<float>(0)[i * columns + c] = static_cast<float>(from[c]) * (*scales)[row];
+          }
+        });
   }
   return LookupKernel(args, [scales, columns](const RunArgs& run, size_t row, size_t i) {
     const int8_t* from = run.in<int8_t>(1) + row * columns;

@@ -424,7 +424,8 @@ int Version(const VersionArgs& args) {
       options.quantized_bias_type == schema::TensorType_INT32) {
     return 11;
   }
-  if (in == schema::TensorType_INT8 && weights == schema::TensorType_INT4) return 10;
+  // Also beside float activations: older runtimes do not know the type.
+  if (weights == schema::TensorType_INT4) return 10;
   if (hybrid && options.asymmetric_quantize_inputs) return 9;
   if (in == schema::TensorType_INT16 && weights == schema::TensorType_INT16) return 7;
   if (args.inputs.size() == 2) return 6;

@@ -41,7 +41,7 @@ constexpr Row kRows[] = {
     {schema::BuiltinOperator_CAST, 9, "*", "*", {"AddCast", 8, 8, 0, 0}},
     {schema::BuiltinOperator_CEIL, 1, "f32", "f32", {"AddCeil"}},
     {schema::BuiltinOperator_CONCATENATION, 7, "*", "f32 s8 s16 s32 s64 b", {"AddConcatenation", 8, 8, 64, 80}},
-    {schema::BuiltinOperator_CONV_2D, 8, "f32/f32 f32/s8 u8/u8/s32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32", "f32/f32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32", {"AddConv2D", 28, 28, 64, 80}},
+    {schema::BuiltinOperator_CONV_2D, 8, "f32/f32 f32/s8 f32/s4 u8/u8/s32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32", "f32/f32 s8/s8/s32 s8/s4/s32 s16/s8/s64 s16/s8/s32", {"AddConv2D", 28, 28, 64, 80}},
     {schema::BuiltinOperator_CONV_3D, 1, "f32/f32", ""},
     {schema::BuiltinOperator_CONV_3D_TRANSPOSE, 1, "f32", ""},
     {schema::BuiltinOperator_COS, 1, "f32", "f32", {"AddCos"}},

@@ -19,7 +19,7 @@ namespace {
 
 // Sets what the recipe wants in a node's options, in whichever option table has the field.
 template <typename T>
-void SetOptionFields(RecipeKind kind, NodeMode mode, Node* node) {
+void SetOptionFields(RecipeKind kind, NodeMode mode, bool asymmetric, Node* node) {
   if (node->options.type() != schema::BuiltinOptionsUnionTraits<T>::enum_value) return;
   T table = node->GetOptions<T>();
   if constexpr (requires { table.quantized_bias_type; }) {
@@ -30,12 +30,13 @@ void SetOptionFields(RecipeKind kind, NodeMode mode, Node* node) {
     if (kind == RecipeKind::kInt16x8 && mode == NodeMode::kInteger) table.pot_scale_int16 = false;
   }
   if constexpr (requires { table.asymmetric_quantize_inputs; }) {
-    if (mode == NodeMode::kDynamic) table.asymmetric_quantize_inputs = true;
+    if (mode == NodeMode::kDynamic) table.asymmetric_quantize_inputs = asymmetric;
   }
   node->options = Options(std::move(table));
 }
 
-void SetOptions(RecipeKind kind, NodeMode mode, Node* node) {
+// `asymmetric`: how a dynamic node quantizes its inputs, where it has the choice.
+void SetOptions(RecipeKind kind, NodeMode mode, bool asymmetric, Node* node) {
   if (mode != NodeMode::kInteger && mode != NodeMode::kDynamic) return;
   if (node->options.type() == schema::BuiltinOptions_NONE) {
     // A node may lack its table where all is default; the fields need one.
@@ -45,14 +46,14 @@ void SetOptions(RecipeKind kind, NodeMode mode, Node* node) {
       node->options = Options(schema::FullyConnectedOptionsT{});
     }
   }
-  SetOptionFields<schema::Conv2DOptionsT>(kind, mode, node);
-  SetOptionFields<schema::FullyConnectedOptionsT>(kind, mode, node);
-  SetOptionFields<schema::TransposeConvOptionsT>(kind, mode, node);
-  SetOptionFields<schema::AddOptionsT>(kind, mode, node);
-  SetOptionFields<schema::SubOptionsT>(kind, mode, node);
-  SetOptionFields<schema::BatchMatMulOptionsT>(kind, mode, node);
-  SetOptionFields<schema::UnidirectionalSequenceLSTMOptionsT>(kind, mode, node);
-  SetOptionFields<schema::BidirectionalSequenceLSTMOptionsT>(kind, mode, node);
+  SetOptionFields<schema::Conv2DOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::FullyConnectedOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::TransposeConvOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::AddOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::SubOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::BatchMatMulOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::UnidirectionalSequenceLSTMOptionsT>(kind, mode, asymmetric, node);
+  SetOptionFields<schema::BidirectionalSequenceLSTMOptionsT>(kind, mode, asymmetric, node);
 }
 
 class Applier {
@@ -203,6 +204,22 @@ class Applier {
     return index;
   }
 
+  int32_t AddDequantized(int32_t t, const TensorVersion& from) {
+    const int32_t index =
+        AddVersion(t, Form{}, original(t).name + Suffix(schema::TensorType_FLOAT32));
+    EmitConversion(t, from, Form{}, index);
+    return index;
+  }
+
+  // The weights t as float, but stored as planned.
+  int32_t GetDequantized(int32_t t) {
+    for (const TensorVersion& version : versions(t)) {
+      if (version.form.is_float()) return version.index;
+    }
+    const Form stored = PlannedForm(t);
+    return AddDequantized(t, {stored, Get(t, stored)});
+  }
+
   int32_t GetConstant(int32_t t, const Form& form) {
     const auto values = original(t).data.As<float>();
     if (form.is_float()) {
@@ -213,9 +230,7 @@ class Applier {
       const Form half{schema::TensorType_FLOAT16, {}};
       const int32_t from = AddVersion(t, half, original(t).name);
       subgraph_.tensors[static_cast<size_t>(from)].data = ToFloat16(values);
-      const int32_t index = AddVersion(t, form, original(t).name + Suffix(form.type));
-      EmitConversion(t, {half, from}, form, index);
-      return index;
+      return AddDequantized(t, {half, from});
     }
     const bool main = form == PlannedForm(t);
     const int32_t index =
@@ -238,6 +253,7 @@ class Applier {
     const std::optional<OperandForm> wanted = WantedOperand(original_, plan_, n, i);
     if (!wanted.has_value()) return t;
     if (wanted->is_weight) is_weight_[static_cast<size_t>(t)] = true;
+    if (wanted->is_weight && wanted->form.is_float()) return GetDequantized(t);
     return Get(t, wanted->form);
   }
 
@@ -258,7 +274,12 @@ class Applier {
       SetBase(t, form);
     }
     if (mode == NodeMode::kInteger) SetStates(node);
-    SetOptions(kind_, mode, &node);
+    // The converter's files have asymmetric inputs, the LiteRT quantizer's, whose int4 is,
+    // symmetric ones.
+    const bool int4 = std::any_of(node.inputs.begin(), node.inputs.end(), [&](int32_t t) {
+      return t >= 0 && subgraph_.tensors[static_cast<size_t>(t)].type == schema::TensorType_INT4;
+    });
+    SetOptions(kind_, mode, !int4, &node);
     subgraph_.nodes.push_back(std::move(node));
     return absl::OkStatus();
   }

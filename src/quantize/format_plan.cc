@@ -42,6 +42,8 @@ const char* ModeName(NodeMode mode) {
       return "dynamic";
     case NodeMode::kFloat16:
       return "float16";
+    case NodeMode::kWeightOnly:
+      return "weight-only";
   }
   return "";
 }

@@ -31,9 +31,10 @@ std::optional<OperandForm> WantedOperand(const Subgraph& subgraph, const Plan& p
   const NodeMode mode = plan.nodes[n].mode;
   if (mode == NodeMode::kFloat || mode == NodeMode::kFloat16 || op == nullptr) return OperandForm{};
   const InputRule rule = op->quant.input(i);
+  const bool weights =
+      rule.role != Role::kIndex && IsFloatConstant(subgraph, t) && !PlannedForm(plan, t).is_float();
+  if (mode == NodeMode::kWeightOnly) return OperandForm{Form{}, weights};
   if (mode == NodeMode::kDynamic) {
-    const bool weights = rule.role != Role::kIndex && IsFloatConstant(subgraph, t) &&
-                         !PlannedForm(plan, t).is_float();
     return weights ? OperandForm{PlannedForm(plan, t), true} : OperandForm{};
   }
   switch (rule.role) {

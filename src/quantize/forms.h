@@ -28,7 +28,9 @@ struct Form {
 // part (integers, variables, shapes alone, absent).
 struct OperandForm {
   Form form;
-  bool is_weight = false;  // constant values are quantized as weights, not as activations
+  // Constant values are quantized as weights, not as activations. With a float form: they are
+  // stored so, and made float again by a DEQUANTIZE before the node.
+  bool is_weight = false;
 };
 std::optional<OperandForm> WantedOperand(const Subgraph& subgraph, const Plan& plan, size_t n,
                                          size_t i);

@@ -186,6 +186,18 @@ QuantParams ConstantParams(RecipeKind kind, std::span<const float> values) {
   return Asymmetric(range);
 }
 
+QuantParams MinMaxWeightParams(std::span<const float> values, const Shape& shape, int axis,
+                               TensorType type) {
+  constexpr float kLeast = 1e-9f;
+  QuantParams params;
+  for (const float half : HalfRanges(values, shape, axis)) {
+    params.scale.push_back(std::max(half, kLeast) / static_cast<float>(WeightLimit(type)));
+  }
+  params.zero_point.assign(params.scale.size(), 0);
+  params.axis = std::max(axis, 0);
+  return params;
+}
+
 QuantParams WeightParams(std::span<const float> values, const Shape& shape, int axis,
                          TensorType type) {
   const auto limit = static_cast<float>(WeightLimit(type));
@@ -250,7 +262,14 @@ Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape
   const auto limit = static_cast<int8_t>(WeightLimit(type));
   const int axis = params.per_channel() ? params.axis : -1;
   std::vector<int8_t> out(values.size());
-  if (kind == RecipeKind::kDynamic) {
+  const bool int4 = type == schema::TensorType_INT4;
+  if (kind == RecipeKind::kWeightOnly || (kind == RecipeKind::kDynamic && int4)) {
+    ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
+      const float bound = limit;
+      out[i] = static_cast<int8_t>(
+          std::clamp(std::nearbyint(values[i] / params.scale[c]), -bound, bound));
+    });
+  } else if (kind == RecipeKind::kDynamic) {
     const std::vector<double> scale = UnroundedScales(values, shape, params, limit);
     ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
       out[i] =
@@ -271,7 +290,7 @@ Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape
       if (++c == inverse.size()) c = 0;
     }
   }
-  if (type == schema::TensorType_INT4) {
+  if (int4) {
     std::vector<std::byte> packed((out.size() + 1) / 2);
     PackInt4(out.data(), out.size(), packed.data());
     return Blob::Own(std::move(packed));

@@ -107,16 +107,31 @@ bool WeightsGoTogether(const OpRecord& op) {
   return std::count_if(op.quant.inputs.begin(), op.quant.inputs.end(), is_weight) > 1;
 }
 
+// Rows of an odd number of int4 elements begin in the middle of a byte, where LiteRT's
+// EMBEDDING_LOOKUP does not find them.
+bool HasUnevenRows(const Tensor& table) {
+  return !table.shape.empty() && table.shape[0] > 0 &&
+         NumElements(table.shape) / table.shape[0] % 2 != 0;
+}
+
 void PlanDynamicWeights(const Tensor& weights, const OpRecord& op, size_t n, const Node& node,
-                        size_t i, Plan* plan) {
+                        size_t i, int bits, Plan* plan) {
   const InputRule rule = op.quant.input(i);
   if (weights.sparsity != nullptr || rule.axis >= static_cast<int>(weights.shape.size())) return;
   const bool table = IsTable(op.quant, i);
-  plan->nodes[n] = {NodeMode::kDynamic,
-                    table ? "rows of an int8 table" : "int8 weights, inputs quantized at run time"};
+  const bool uneven = IsRowTable(op.quant, i) && HasUnevenRows(weights);
+  const bool int4 = bits == 4 && !uneven;
+  plan->nodes[n] = {NodeMode::kDynamic, table || IsRowTable(op.quant, i)
+                                            ? fmt::format("rows of an int{} table", int4 ? 4 : 8)
+                                            : fmt::format("int{} weights, inputs quantized at run "
+                                                          "time",
+                                                          int4 ? 4 : 8)};
+  if (bits == 4 && uneven) plan->nodes[n].why += ": LiteRT reads int4 rows of even lengths only";
   TensorPlan& planned = plan->tensors[static_cast<size_t>(node.inputs[i])];
-  planned.type = schema::TensorType_INT8;
-  planned.quant = WeightParams(weights.data.As<float>(), weights.shape, table ? -1 : rule.axis);
+  planned.type = int4 ? schema::TensorType_INT4 : schema::TensorType_INT8;
+  planned.quant =
+      int4 ? MinMaxWeightParams(weights.data.As<float>(), weights.shape, rule.axis, planned.type)
+           : WeightParams(weights.data.As<float>(), weights.shape, table ? -1 : rule.axis);
   planned.why = planned.quant.per_channel() ? "weights, per channel" : "weights";
   if (!table) return;
   TensorPlan& result = plan->tensors[static_cast<size_t>(node.outputs[0])];
@@ -125,8 +140,9 @@ void PlanDynamicWeights(const Tensor& weights, const OpRecord& op, size_t n, con
   result.why = "rows of the table";
 }
 
-void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, size_t smallest,
+void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, const Choice& choice,
                      Plan* plan) {
+  const auto smallest = static_cast<size_t>(std::max<int64_t>(0, choice.min_weight_elements));
   const Subgraph& subgraph = graph.main();
   const Node& node = subgraph.nodes[n];
   const auto tensor = [&](size_t i) -> const Tensor& {
@@ -142,7 +158,7 @@ void PlanDynamicNode(const Graph& graph, size_t n, const OpRecord& op, size_t sm
       plan->nodes[n].why = fmt::format("its weights have fewer than {} elements", smallest);
       continue;
     }
-    PlanDynamicWeights(tensor(i), op, n, node, i, plan);
+    PlanDynamicWeights(tensor(i), op, n, node, i, choice.weight_bits, plan);
   }
 }
 
@@ -159,8 +175,58 @@ void PlanDynamic(const Graph& graph, const std::vector<Choice>& choices, Plan* p
           op == nullptr ? "litesmith does not know the operator" : "no hybrid kernel";
       continue;
     }
-    const int64_t smallest = std::max<int64_t>(0, choices[n].min_weight_elements);
-    PlanDynamicNode(graph, n, *op, static_cast<size_t>(smallest), plan);
+    if (choices[n].weight_bits == 4 && !TakesInt4Dynamic(*op)) {
+      plan->nodes[n].why = "its hybrid kernel reads no int4 weights";
+      continue;
+    }
+    PlanDynamicNode(graph, n, *op, choices[n], plan);
+  }
+}
+
+// The dimension of operand i whose indices have a scale each.
+int WeightOnlyAxis(const Node& node, const OpRecord& op, const Tensor& weights, size_t i) {
+  if (node.op != schema::BuiltinOperator_BATCH_MATMUL) return op.quant.input(i).axis;
+  const bool transposed = node.GetOptions<schema::BatchMatMulOptionsT>().adj_y;
+  return static_cast<int>(weights.shape.size()) - (transposed ? 2 : 1);
+}
+
+void PlanWeightOnlyNode(const Subgraph& subgraph, size_t n, const OpRecord& op,
+                        const Choice& choice, Plan* plan) {
+  const Node& node = subgraph.nodes[n];
+  plan->nodes[n].why = "its weights are not constant";
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const bool factor = node.op == schema::BuiltinOperator_BATCH_MATMUL && i == 1;
+    if (!IsFloatConstant(subgraph, node.inputs[i])) continue;
+    if (op.quant.input(i).role != Role::kWeight && !factor) continue;
+    const Tensor& weights = subgraph.tensors[static_cast<size_t>(node.inputs[i])];
+    const int axis = WeightOnlyAxis(node, op, weights, i);
+    if (weights.sparsity != nullptr || axis >= static_cast<int>(weights.shape.size())) continue;
+    if (NumElements(weights.shape) < choice.min_weight_elements) {
+      plan->nodes[n].why =
+          fmt::format("its weights have fewer than {} elements", choice.min_weight_elements);
+      continue;
+    }
+    plan->nodes[n] = {NodeMode::kWeightOnly,
+                      fmt::format("int{} weights, dequantized before it", choice.weight_bits)};
+    TensorPlan& planned = plan->tensors[static_cast<size_t>(node.inputs[i])];
+    planned.type = choice.weight_bits == 4 ? schema::TensorType_INT4 : schema::TensorType_INT8;
+    planned.quant = MinMaxWeightParams(weights.data.As<float>(), weights.shape, axis, planned.type);
+    planned.why = planned.quant.per_channel() ? "weights, per channel" : "weights";
+  }
+}
+
+void PlanWeightOnly(const Graph& graph, const std::vector<Choice>& choices, Plan* plan) {
+  const Subgraph& subgraph = graph.main();
+  for (size_t n = 0; n < subgraph.nodes.size(); ++n) {
+    if (choices[n].treatment != Treatment::kWeightOnly) continue;
+    const OpRecord* op = FindOp(subgraph.nodes[n]);
+    if (op == nullptr || !TakesWeightOnly(*op, choices[n].weight_bits)) {
+      plan->nodes[n].why = op == nullptr ? "litesmith does not know the operator"
+                                         : fmt::format("it has no weights to store as int{}",
+                                                       choices[n].weight_bits);
+      continue;
+    }
+    PlanWeightOnlyNode(subgraph, n, *op, choices[n], plan);
   }
 }
 
@@ -266,6 +332,7 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges,
   LS_ASSIGN_OR_RETURN(const std::vector<Choice> choices, ChooseTreatments(graph, options));
   if (!options.recipe.needs_calibration()) {
     PlanDynamic(graph, choices, &plan);
+    PlanWeightOnly(graph, choices, &plan);
     PlanFloat16(graph, choices, context, &plan);
     return plan;
   }
@@ -274,6 +341,7 @@ absl::StatusOr<Plan> MakePlan(const Graph& graph, const Ranges* ranges,
   }
   LS_RETURN_IF_ERROR(PlanStatic(graph, *ranges, options, choices, context, &plan));
   PlanDynamic(graph, choices, &plan);
+  PlanWeightOnly(graph, choices, &plan);
   PlanFloat16(graph, choices, context, &plan);
   if (context.warn) {
     for (const std::string& warning : PlanWarnings(graph, *ranges, plan)) context.Warn(warning);

@@ -26,13 +26,16 @@
 
 namespace litesmith {
 
-enum class RecipeKind { kFloat16, kDynamic, kInt8, kInt16x8 };
+// kWeightOnly: integer weights behind DEQUANTIZE, all operators in float.
+enum class RecipeKind { kFloat16, kDynamic, kWeightOnly, kInt8, kInt16x8 };
 
 struct Recipe {
   RecipeKind kind = RecipeKind::kFloat16;
-  std::string name;     // "static_wi8_ai8"
-  std::string alias;    // "int8"
-  int weight_bits = 8;  // 4: int4 in [-7, 7] where the operator's kernel reads that, else int8
+  std::string name;   // "static_wi8_ai8"
+  std::string alias;  // "int8"
+  // 4: int4 in [-7, 7] where the operator's kernel reads that; other weights become int8 in static
+  // recipes and stay float in the others.
+  int weight_bits = 8;
   bool needs_calibration() const {
     return kind == RecipeKind::kInt8 || kind == RecipeKind::kInt16x8;
   }
@@ -43,7 +46,7 @@ absl::StatusOr<Recipe> FindRecipe(std::string_view name);
 std::vector<Recipe> AllRecipes();
 
 // What becomes of a node.
-enum class Treatment : uint8_t { kFloat, kFloat16, kDynamic, kInt8, kInt16x8 };
+enum class Treatment : uint8_t { kFloat, kFloat16, kDynamic, kWeightOnly, kInt8, kInt16x8 };
 
 // A line of a mixed recipe (recipe_file.h): nodes of this operator ("*": any), one of whose
 // results' names the regular expression is found in, are treated so.
@@ -51,8 +54,8 @@ struct RecipeEntry {
   std::string regex;
   std::string operation = "*";
   Treatment treatment = Treatment::kFloat;
-  int64_t min_weight_elements = 0;  // dynamic: smaller weights stay float
-  int weight_bits = 8;              // 4, with kInt8: see Recipe
+  int64_t min_weight_elements = 0;  // dynamic and weight-only: smaller weights stay float
+  int weight_bits = 8;              // 4, with 8-bit or float activations: see Recipe
 };
 
 // Weights with fewer elements stay float in the dynamic recipe, as in TFLite.
@@ -87,7 +90,7 @@ struct TensorPlan {
   float min = 0.0f, max = 0.0f;  // the calibrated range; both 0 where there is none
   std::string why;               // "calibrated range", "same as input 0", "fixed by LOGISTIC" …
 };
-enum class NodeMode { kFloat, kInteger, kDynamic, kFloat16 };
+enum class NodeMode { kFloat, kInteger, kDynamic, kFloat16, kWeightOnly };
 // How an integer node without an integer kernel of its own is computed: on int32 copies of its
 // operands, or by a table of its function.
 enum class Lowering { kNone, kInt32, kTable };

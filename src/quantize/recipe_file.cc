@@ -57,10 +57,10 @@ absl::Status CheckTensorConfig(const Json& config, const char* which, int64_t bi
 
 // `activation_bits` is 0 where they stay float.
 absl::Status CheckWeightBits(int64_t weight_bits, int64_t activation_bits) {
-  if (weight_bits == 8 || activation_bits == 8) return absl::OkStatus();
+  if (weight_bits == 8 || activation_bits != 16) return absl::OkStatus();
   return Unsupported(
-      "weights of {} bits go with activations of 8 bits only; give an activation_tensor_config of "
-      "8 bits, or take weights of 8 bits",
+      "weights of {} bits go with activations of 8 bits or float ones only; take activations of 8 "
+      "bits, or weights of 8 bits",
       weight_bits);
 }
 
@@ -84,15 +84,19 @@ absl::Status ReadTreatment(const Json& config, RecipeEntry* entry) {
     return Unsupported("weights of {} bits are not supported; take 8 or 4", weight_bits);
   LS_RETURN_IF_ERROR(
       CheckTensorConfig(*weights, "weights", weight_bits, true, "CHANNELWISE", "INT"));
-  if (precision != "INTEGER" || explicit_dequantize) {
+  entry->weight_bits = static_cast<int>(weight_bits);
+  const bool integer = precision == "INTEGER";
+  if (integer == explicit_dequantize || (!integer && precision != "FLOAT") ||
+      (!integer && !activations->empty())) {
     return Unsupported(
-        "weights that are dequantized before a float operator (compute_precision FLOAT, "
-        "explicit_dequantize) are not supported; take compute_precision INTEGER, or {}",
-        kCasting);
+        "compute_precision {} with explicit_dequantize {} is not supported{}; take INTEGER without "
+        "it, FLOAT with it (weights alone are quantized), or the algorithm {}",
+        Printable(precision), explicit_dequantize ? "true" : "false",
+        activations->empty() ? "" : " for quantized activations", kCasting);
   }
   if (activations->empty()) {
-    entry->treatment = Treatment::kDynamic;
-    return CheckWeightBits(weight_bits, 0);
+    entry->treatment = integer ? Treatment::kDynamic : Treatment::kWeightOnly;
+    return absl::OkStatus();
   }
   LS_ASSIGN_OR_RETURN(const int64_t bits, Member<int64_t>(*activations, "num_bits", 8));
   if (bits != 8 && bits != 16) {
@@ -102,7 +106,6 @@ absl::Status ReadTreatment(const Json& config, RecipeEntry* entry) {
       CheckTensorConfig(*activations, "activations", bits, bits == 16, "TENSORWISE", "INT"));
   LS_RETURN_IF_ERROR(CheckWeightBits(weight_bits, bits));
   entry->treatment = bits == 8 ? Treatment::kInt8 : Treatment::kInt16x8;
-  entry->weight_bits = static_cast<int>(weight_bits);
   return absl::OkStatus();
 }
 
@@ -193,8 +196,9 @@ OrderedJson EntryJson(const RecipeEntry& entry) {
     config["weight_tensor_config"] = TensorConfig(entry.weight_bits, true, "CHANNELWISE", "INT");
   }
   const bool real = treatment == Treatment::kFloat || treatment == Treatment::kFloat16;
-  config["compute_precision"] = real ? "FLOAT" : "INTEGER";
-  config["explicit_dequantize"] = treatment == Treatment::kFloat16;
+  const bool behind = treatment == Treatment::kFloat16 || treatment == Treatment::kWeightOnly;
+  config["compute_precision"] = real || behind ? "FLOAT" : "INTEGER";
+  config["explicit_dequantize"] = behind;
   config["skip_checks"] = false;
   config["min_weight_elements"] = entry.min_weight_elements;
   out["op_config"] = std::move(config);
@@ -242,7 +246,12 @@ std::vector<std::string> Scopes(const Subgraph& subgraph, const Node& node) {
 // Entries for weights skip nodes without such a kernel, so that an earlier one may count.
 bool Applies(const RecipeEntry& entry, const Node& node) {
   const OpRecord* op = FindOp(node);
-  if (entry.treatment == Treatment::kDynamic) return op != nullptr && op->quant.dynamic;
+  if (entry.treatment == Treatment::kDynamic) {
+    return op != nullptr && op->quant.dynamic && (entry.weight_bits == 8 || TakesInt4Dynamic(*op));
+  }
+  if (entry.treatment == Treatment::kWeightOnly) {
+    return op != nullptr && TakesWeightOnly(*op, entry.weight_bits);
+  }
   return true;
 }
 
@@ -292,14 +301,20 @@ absl::StatusOr<Recipe> LeadingRecipe(const std::vector<RecipeEntry>& entries) {
         "the recipe mixes activations of 8 and of 16 bits; one of them can be mixed with dynamic, "
         "float16 and float");
   }
-  if (int8) {
-    const bool int4 = std::all_of(entries.begin(), entries.end(), [](const RecipeEntry& e) {
-      return e.treatment != Treatment::kInt8 || e.weight_bits == 4;
+  // Whether all its weights are to be int4.
+  const auto int4 = [&](Treatment treatment) {
+    return std::all_of(entries.begin(), entries.end(), [&](const RecipeEntry& e) {
+      return e.treatment != treatment || e.weight_bits == 4;
     });
-    return FindRecipe(int4 ? "int8w4" : "int8");
-  }
+  };
+  if (int8) return FindRecipe(int4(Treatment::kInt8) ? "int8w4" : "int8");
   if (int16) return FindRecipe("int16x8");
-  if (has(Treatment::kDynamic)) return FindRecipe("dynamic");
+  if (has(Treatment::kDynamic)) {
+    return FindRecipe(int4(Treatment::kDynamic) ? "dynamicw4" : "dynamic");
+  }
+  if (has(Treatment::kWeightOnly)) {
+    return FindRecipe(int4(Treatment::kWeightOnly) ? "weightsw4" : "weights");
+  }
   if (has(Treatment::kFloat16)) return FindRecipe("float16");
   return Invalid("the recipe quantizes nothing: every entry is {}", kNoQuantize);
 }
@@ -345,17 +360,21 @@ std::vector<RecipeEntry> EntriesOf(const QuantizeOptions& options) {
   if (out.empty()) {
     RecipeEntry all;
     all.regex = ".*";
+    all.weight_bits = options.recipe.weight_bits;
     switch (options.recipe.kind) {
       case RecipeKind::kFloat16:
         all.treatment = Treatment::kFloat16;
         break;
       case RecipeKind::kDynamic:
         all.treatment = Treatment::kDynamic;
-        all.min_weight_elements = kSmallestDynamic;
+        // As the converter for int8; int4 is the LiteRT quantizer's, which has no such limit.
+        if (options.recipe.weight_bits == 8) all.min_weight_elements = kSmallestDynamic;
+        break;
+      case RecipeKind::kWeightOnly:
+        all.treatment = Treatment::kWeightOnly;
         break;
       case RecipeKind::kInt8:
         all.treatment = Treatment::kInt8;
-        all.weight_bits = options.recipe.weight_bits;
         break;
       case RecipeKind::kInt16x8:
         all.treatment = Treatment::kInt16x8;

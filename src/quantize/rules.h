@@ -46,6 +46,7 @@ inline bool Supports(const QuantRule& rule, RecipeKind kind) {
     case RecipeKind::kDynamic:
       return rule.dynamic;
     case RecipeKind::kFloat16:
+    case RecipeKind::kWeightOnly:
       return true;
   }
   return false;
@@ -61,6 +62,30 @@ inline bool TakesInt4Weights(const OpRecord& op) {
   return op.op == schema::BuiltinOperator_CONV_2D ||
          op.op == schema::BuiltinOperator_DEPTHWISE_CONV_2D ||
          op.op == schema::BuiltinOperator_FULLY_CONNECTED;
+}
+
+// Beside float activations, LiteRT's hybrid kernel reads int4 weights too.
+inline bool TakesInt4Dynamic(const OpRecord& op) {
+  return op.op == schema::BuiltinOperator_CONV_2D ||
+         op.op == schema::BuiltinOperator_FULLY_CONNECTED ||
+         op.op == schema::BuiltinOperator_EMBEDDING_LOOKUP;
+}
+
+// Whether a weight-only recipe of so many bits is for the operator, as the LiteRT quantizer has it:
+// it leaves depthwise weights alone in int4.
+inline bool TakesWeightOnly(const OpRecord& op, int bits) {
+  switch (op.op) {
+    case schema::BuiltinOperator_BATCH_MATMUL:
+    case schema::BuiltinOperator_CONV_2D:
+    case schema::BuiltinOperator_EMBEDDING_LOOKUP:
+    case schema::BuiltinOperator_FULLY_CONNECTED:
+      return true;
+    case schema::BuiltinOperator_DEPTHWISE_CONV_2D:
+    case schema::BuiltinOperator_TRANSPOSE_CONV:
+      return bits == 8;
+    default:
+      return false;
+  }
 }
 
 inline TensorType ActivationType(RecipeKind kind) {

@@ -187,10 +187,6 @@ def embedding(rng, table, out):
   shape = [int(rng.integers(1, 20)), int(rng.integers(1, 12))]
   if table in ('int8', 'float32') and rng.random() < 0.3:
     shape.append(int(rng.integers(1, 5)))
-  if table == 'int4':
-    shape[1] += shape[1] % 2
-  if table == 'int2':
-    shape[1] = -(-shape[1] // 4) * 4
   x = m.input('int32', [count])
   kw = {}
   if table == 'float32':
