@@ -241,6 +241,9 @@ void ExpectOutputs(const std::string& name, const std::string& form, size_t coun
 // Nested models called several times, as outputs and not, and with a mask: data/make_nested.py.
 TEST(Keras3, NestedModels) { ExpectOutputs("nested", "keras", 11); }
 
+// data/make_attention.py.
+TEST(Keras2, PartsNamedAfterPrivateAttributes) { ExpectOutputs("keras2_attention", "keras", 1); }
+
 // Keras 3: data/make_settings.py, make_layers.py.
 TEST(Keras3, LayersWithOtherSettings) { ExpectOutputs("settings", "keras", 46); }
 TEST(Keras3, MoreLayersAndOperations) {

@@ -457,6 +457,48 @@ TEST(SavedModelElementwise, NotNumbersAndInfinities) {
   ExpectValues(graph, Floats({1, 3}, {2.5f, -3.5f, 0.7f}), {2, -4, 1});
 }
 
+// With the statistics of the input itself, as in Keras 2's LayerNormalization.
+TEST(SavedModelLayout, NormalizationInTrainingMode) {
+  const std::vector<float> x = {1, 2, 4, -3, 0.5f, 6, 7, -2, 3, 1, 0, 5};
+  for (const bool first : {false, true}) {
+    for (const bool plain : {false, true}) {
+      ModelBuilder model(first ? Shape{2, 2, 3, 1} : Shape{2, 3, 1, 2});
+      const std::vector<float> scale = plain ? std::vector<float>{1, 1} : std::vector<float>{2, -3};
+      const std::vector<float> offset = plain ? std::vector<float>(2) : std::vector<float>{0.5f, 1};
+      if (plain) {
+        model.Ints("count", {1}, {2});
+        model.Float("one", 1.0f);
+        model.Add("scale", "Fill", {"count", "one"});
+      } else {
+        SetFloats(&model, "scale", {2}, scale);
+      }
+      SetFloats(&model, "offset", {2}, offset);
+      SetFloats(&model, "none", {0}, {});
+      auto& attr = *model.Add("y", "FusedBatchNormV3", {"x", "scale", "offset", "none", "none"})
+                        .mutable_attr();
+      attr["data_format"].set_s(first ? "NCHW" : "NHWC");
+      attr["is_training"].set_b(true);
+      attr["epsilon"].set_f(0.01f);
+      ASSERT_OK_AND_ASSIGN(const Graph graph, model.Import());
+      const auto channel = [&](size_t i) { return first ? i / 3 % 2 : i % 2; };
+      double sum[2] = {}, square[2] = {};
+      for (size_t i = 0; i < x.size(); ++i) sum[channel(i)] += x[i] / 6;
+      for (size_t i = 0; i < x.size(); ++i) {
+        square[channel(i)] += std::pow(x[i] - sum[channel(i)], 2) / 6;
+      }
+      std::vector<float> want;
+      for (size_t i = 0; i < x.size(); ++i) {
+        const size_t k = channel(i);
+        want.push_back(static_cast<float>((x[i] - sum[k]) / std::sqrt(square[k] + 0.01) * scale[k] +
+                                          offset[k]));
+      }
+      const std::vector<int64_t> shape =
+          first ? std::vector<int64_t>{2, 2, 3, 1} : std::vector<int64_t>{2, 3, 1, 2};
+      ExpectValues(graph, Floats(shape, x), want);
+    }
+  }
+}
+
 // The gradient of a convolution of volumes by its input, from the definition.
 struct Volume {
   int64_t in, kernel, stride, out;

@@ -94,6 +94,7 @@ absl::StatusOr<WeightScope> WeightScope::Open(Hdf5File* file) {
 
 WeightScope WeightScope::Layer(std::string_view name, std::string_view counted_name) const {
   WeightScope scope = *this;
+  scope.private_path_.clear();
   scope.resolved_ = false;
   scope.next_ = 0;
   if (by_names_) {
@@ -114,6 +115,7 @@ WeightScope WeightScope::Part(std::string_view attribute) const {
   WeightScope scope = *this;
   scope.is_its_part_ = false;
   if (by_names_ || is_its_part_) return scope;  // goes on in the shared list
+  scope.private_path_ = fmt::format("{}/_{}", path_, attribute);
   scope.path_ += "/" + std::string(attribute);
   scope.resolved_ = false;
   scope.next_ = 0;
@@ -131,6 +133,9 @@ absl::Status WeightScope::Resolve() {
     if (resolved_) return absl::OkStatus();
     resolved_ = true;
     LS_ASSIGN_OR_RETURN(vars_, file_->Find(*top_, path_ + "/vars"));
+    if (vars_ == nullptr && !private_path_.empty()) {
+      LS_ASSIGN_OR_RETURN(vars_, file_->Find(*top_, private_path_ + "/vars"));
+    }
     return absl::OkStatus();
   }
   if (list_->resolved) return absl::OkStatus();

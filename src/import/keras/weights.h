@@ -62,6 +62,7 @@ class WeightScope {
   bool by_names_ = false;  // Keras 2's layout
   const Hdf5Object* top_ = nullptr;
   std::string path_;  // Keras 3: the folder; Keras 2: the top-level layer
+  std::string private_path_;  // of a part that Keras 2 names after a private attribute
   std::string layers_ = "layers";
   bool is_layer_ = false;
   bool is_its_part_ = false;

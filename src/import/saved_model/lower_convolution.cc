@@ -235,12 +235,61 @@ absl::StatusOr<Tensors> Pool3D(NodeContext& c) {
       c.e().Reshape(x, {batch, depth, Size{flat[1], {}}, Size{flat[2], {}}, Size{in[4], {}}}));
 }
 
+// A vector as what x can be multiplied with along `channel`.
+absl::StatusOr<int32_t> AlongChannels(Emitter& e, int32_t vector, size_t channel, size_t rank) {
+  if (channel + 1 == rank) return vector;
+  std::vector<Emitter::Size> sizes(rank);
+  sizes[channel] = {1, {{vector, 0}}};
+  return e.Reshape(vector, sizes);
+}
+
+bool IsOnes(const Emitter& e, int32_t t) {
+  const Node* fill = e.Producer(t);
+  return fill != nullptr && fill->op == schema::BuiltinOperator_FILL &&
+         e.KnownFloat(fill->inputs[1]) == 1.0f;
+}
+
+// With the mean and variance of its own input: what Keras 2's LayerNormalization is made of, with
+// the samples in the place of the channels.
+absl::StatusOr<Tensors> TrainingBatchNorm(NodeContext& c) {
+  Emitter& e = c.e();
+  const int32_t x = c.in();
+  const size_t rank = e.rank(x);
+  const std::string format = c.String("data_format", "NHWC");
+  if (rank < 3) return Invalid("its input has {} dimensions", rank);
+  const size_t channel = format == "NCHW" || format == "NCDHW" ? 1 : rank - 1;
+  std::vector<int32_t> axes;
+  for (size_t d = 0; d < rank; ++d) {
+    if (d != channel) axes.push_back(static_cast<int32_t>(d));
+  }
+  LS_ASSIGN_OR_RETURN(const int32_t over, e.Ints(axes));
+  const auto mean_of = [&](int32_t t) {
+    schema::ReducerOptionsT options;
+    options.keep_dims = true;
+    return e.Emit(schema::BuiltinOperator_MEAN, Options(std::move(options)), {t, over});
+  };
+  LS_ASSIGN_OR_RETURN(const int32_t mean, mean_of(x));
+  LS_ASSIGN_OR_RETURN(int32_t y, e.Binary(schema::BuiltinOperator_SUB, x, mean));
+  LS_ASSIGN_OR_RETURN(const int32_t squares, e.Binary(schema::BuiltinOperator_MUL, y, y));
+  LS_ASSIGN_OR_RETURN(int32_t factor, mean_of(squares));
+  LS_ASSIGN_OR_RETURN(const int32_t epsilon, e.Scalar(c.Float("epsilon", 1e-4f)));
+  LS_ASSIGN_OR_RETURN(factor, e.Binary(schema::BuiltinOperator_ADD, factor, epsilon));
+  LS_ASSIGN_OR_RETURN(factor, e.Emit(schema::BuiltinOperator_RSQRT, {factor}));
+  LS_ASSIGN_OR_RETURN(y, e.Binary(schema::BuiltinOperator_MUL, y, factor));
+  if (!IsOnes(e, c.in(1))) {
+    LS_ASSIGN_OR_RETURN(const int32_t scale, AlongChannels(e, c.in(1), channel, rank));
+    LS_ASSIGN_OR_RETURN(y, e.Binary(schema::BuiltinOperator_MUL, y, scale));
+  }
+  if (!e.IsZero(c.in(2))) {
+    LS_ASSIGN_OR_RETURN(const int32_t offset, AlongChannels(e, c.in(2), channel, rank));
+    LS_ASSIGN_OR_RETURN(y, e.Binary(schema::BuiltinOperator_ADD, y, offset));
+  }
+  return Tensors{y};
+}
+
 // scale * (x - mean) / sqrt(variance + epsilon) + offset (Ioffe and Szegedy 2015) as one product
 // and one sum.
 absl::StatusOr<Tensors> FusedBatchNorm(NodeContext& c) {
-  if (c.Bool("is_training", true)) {
-    return Unsupported("it is in training mode; save the model for inference");
-  }
   if (c.String("data_format", "NHWC") != "NHWC") {
     return Unsupported("its data format is not NHWC; save the model with channels last");
   }
@@ -254,6 +303,10 @@ absl::StatusOr<Tensors> FusedBatchNorm(NodeContext& c) {
   LS_ASSIGN_OR_RETURN(int32_t y, c.e().Binary(schema::BuiltinOperator_MUL, c.in(0), factor));
   LS_ASSIGN_OR_RETURN(y, c.e().Binary(schema::BuiltinOperator_ADD, y, term));
   return Tensors{y, mean, variance};
+}
+
+absl::StatusOr<Tensors> BatchNorm(NodeContext& c) {
+  return c.Bool("is_training", true) ? TrainingBatchNorm(c) : AnyLayout<FusedBatchNorm>(c);
 }
 
 absl::StatusOr<Tensors> BiasAdd(NodeContext& c) {
@@ -320,9 +373,9 @@ std::vector<Lowering> ConvolutionLowerings() {
           {"AvgPool3D", 1, AnyLayout<Pool3D<BuiltinOperator_AVERAGE_POOL_2D>>},
           {"BiasAdd", 2, AnyLayout<BiasAdd>},
           {"BiasAddV1", 2, AnyLayout<BiasAdd>},
-          {"FusedBatchNorm", 5, AnyLayout<FusedBatchNorm>},
-          {"FusedBatchNormV2", 5, AnyLayout<FusedBatchNorm>},
-          {"FusedBatchNormV3", 5, AnyLayout<FusedBatchNorm>},
+          {"FusedBatchNorm", 5, BatchNorm},
+          {"FusedBatchNormV2", 5, BatchNorm},
+          {"FusedBatchNormV3", 5, BatchNorm},
           {"ResizeBilinear", 2, ResizeBilinear},
           {"ResizeNearestNeighbor", 2, ResizeNearest},
           {"SpaceToDepth", 1, AnyLayout<SpaceToDepth>},
