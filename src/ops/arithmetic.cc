@@ -221,9 +221,36 @@ void ReduceInto(const reference::LoopNest<2>& nest, int side, const float* dy, c
       });
 }
 
+// Of a sum or difference of equal shapes: dy, masked in place of the first gradient that is written
+// anew, where that may be dy itself.
+absl::Status SumGradient(const GradArgs& args, schema::ActivationFunctionType activation,
+                         bool difference) {
+  const auto count = static_cast<size_t>(args.outputs[0].elements());
+  const auto anew = [&](size_t side) { return args.in_grads[side] != nullptr && args.first[side]; };
+  float* masked = anew(0) ? args.in_grads[0] : anew(1) && !difference ? args.in_grads[1] : nullptr;
+  if (masked == nullptr && activation != schema::ActivationFunctionType_NONE) {
+    masked = reinterpret_cast<float*>(GradScratch(args, count * sizeof(float)));
+  }
+  LS_ASSIGN_OR_RETURN(const float* dy, BeforeActivation(args, activation, masked));
+  // Side 1 first: where side 0 has dy's place, that is not written.
+  for (size_t side : {size_t{1}, size_t{0}}) {
+    float* to = args.in_grads[side];
+    if (to == nullptr) continue;
+    if (side == 1 && difference) {
+      gradient::ScaleTo(dy, -1.0f, count, !args.first[side], to);
+    } else {
+      gradient::AddOrCopy(dy, count, !args.first[side], to);
+    }
+  }
+  return absl::OkStatus();
+}
+
 template <Op op>
 absl::Status ArithmeticGradient(const GradArgs& args) {
   const TensorView &a = args.inputs[0], &b = args.inputs[1], &out = args.outputs[0];
+  if (op != Op::kMul && a.shape == out.shape && b.shape == out.shape) {
+    return SumGradient(args, GetFused(args.node, op).activation, op == Op::kSub);
+  }
   auto* masked = reinterpret_cast<float*>(
       GradScratch(args, static_cast<size_t>(out.elements()) * sizeof(float)));
   LS_ASSIGN_OR_RETURN(const float* dy,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "kernels/gradient/batch_norm_f32.h"
@@ -47,6 +46,15 @@ absl::StatusOr<Settings> ReadSettings(const TensorView& view) {
   return out;
 }
 
+// y = x * scale + offset.
+void FindScales(const float* gamma, const float* beta, const float* mean, const float* variance,
+                size_t channels, float* scale, float* offset) {
+  for (size_t c = 0; c < channels; ++c) {
+    scale[c] = gamma[c] / std::sqrt(variance[c] + gradient::kBatchNormEpsilon);
+    offset[c] = beta[c] - mean[c] * scale[c];
+  }
+}
+
 absl::StatusOr<Kernel> PrepareNormalize(const PrepareArgs& args) {
   for (size_t i = 0; i < 3; ++i) {
     if (args.in(i).type != schema::TensorType_FLOAT32 ||
@@ -67,13 +75,10 @@ absl::StatusOr<Kernel> PrepareNormalize(const PrepareArgs& args) {
     gradient::ChannelStatistics(x, rows, channels, mean, variance);
     auto* scale = reinterpret_cast<float*>(run.scratch);
     float* offset = scale + channels;
-    for (size_t c = 0; c < channels; ++c) {
-      scale[c] = run.in<float>(1)[c] / std::sqrt(variance[c] + gradient::kBatchNormEpsilon);
-      offset[c] = run.in<float>(2)[c] - mean[c] * scale[c];
-      if (settings.measures) {
-        scale[c] = 1.0f;
-        offset[c] = 0.0f;
-      }
+    FindScales(run.in<float>(1), run.in<float>(2), mean, variance, channels, scale, offset);
+    if (settings.measures) {
+      std::fill_n(scale, channels, 1.0f);
+      std::fill_n(offset, channels, 0.0f);
     }
     gradient::ScaleChannels(x, rows, channels, scale, offset, settings.range.low,
                             settings.range.high, run.out<float>(0));
@@ -89,15 +94,15 @@ absl::Status BatchNormalizeGradient(const GradArgs& args) {
   const auto channels = static_cast<size_t>(args.inputs[0].shape.back());
   const size_t rows = static_cast<size_t>(args.inputs[0].elements()) / channels;
   const auto* x = args.inputs[0].As<float>();
-  // Without an activation there is nothing to look up in y, which may be gone.
-  const bool clamps = settings.range.low > -std::numeric_limits<float>::infinity() ||
-                      settings.range.high < std::numeric_limits<float>::infinity();
-  const float* y = clamps ? args.outputs[0].As<float>() : x;
   const auto *mean = args.outputs[1].As<float>(), *variance = args.outputs[2].As<float>();
-  auto* sum = reinterpret_cast<float*>(GradScratch(args, 5 * channels * sizeof(float)));
+  auto* sum = reinterpret_cast<float*>(GradScratch(args, 7 * channels * sizeof(float)));
   float *product = sum + channels, *a = product + channels, *b = a + channels, *c = b + channels;
-  gradient::BatchNormSums(x, y, args.out_grads[0], rows, channels, mean, settings.range.low,
-                          settings.range.high, sum, product);
+  float *scale = c + channels, *offset = scale + channels;
+  FindScales(args.inputs[1].As<float>(), args.inputs[2].As<float>(), mean, variance, channels,
+             scale, offset);
+  const gradient::BatchNormForward forward{mean, scale, offset, settings.range.low,
+                                           settings.range.high};
+  gradient::BatchNormSums(forward, x, args.out_grads[0], rows, channels, sum, product);
   const float share = 1.0f / static_cast<float>(rows);
   for (size_t i = 0; i < channels; ++i) {
     const float inverse = 1.0f / std::sqrt(variance[i] + gradient::kBatchNormEpsilon);
@@ -113,9 +118,8 @@ absl::Status BatchNormalizeGradient(const GradArgs& args) {
     gradient::AddOrCopy(sum, channels, !args.first[2], args.in_grads[2]);
   }
   if (args.in_grads[0] != nullptr) {
-    const gradient::BatchNormBack back{
-        a, b, c, mean, settings.range.low, settings.range.high, !args.first[0]};
-    gradient::BatchNormInput(back, x, y, args.out_grads[0], rows, channels, args.in_grads[0]);
+    gradient::BatchNormInput(forward, {a, b, c, !args.first[0]}, x, args.out_grads[0], rows,
+                             channels, args.in_grads[0]);
   }
   return absl::OkStatus();
 }

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <functional>
+#include <numeric>
 
 #include "ops/batch_normalize.h"
+#include "ops/fake_quantize.h"
 #include "runtime/arena.h"
 #include "train/tape.h"
 
@@ -29,7 +31,7 @@ std::shared_ptr<const Graph> WithParameterInputs(const Graph& graph, const Param
 
 // Whether the gradient of the node reads the values of input i (or of output 0, for -1): what need
 // not be kept until then.
-bool GradientReads(const Node& node, const Subgraph& subgraph, int i) {
+bool GradientReads(const Node& node, int i) {
   switch (node.op) {
     case schema::BuiltinOperator_ADD:
       return i < 0 && node.GetOptions<schema::AddOptionsT>().fused_activation_function !=
@@ -39,14 +41,33 @@ bool GradientReads(const Node& node, const Subgraph& subgraph, int i) {
                            schema::ActivationFunctionType_NONE;
     case schema::BuiltinOperator_RESHAPE:
       return false;
-    case schema::BuiltinOperator_CUSTOM: {
-      if (i >= 0 || node.custom_code != kBatchNormalizeCode) return true;
-      const Tensor& settings = subgraph.tensors[static_cast<size_t>(node.inputs[3])];
-      return settings.data.As<int32_t>()[kBatchNormalizeActivation] !=
-             schema::ActivationFunctionType_NONE;
-    }
+    case schema::BuiltinOperator_CUSTOM:
+      return i >= 0 ||
+             (node.custom_code != kBatchNormalizeCode && node.custom_code != kFakeQuantizeCode);
     default:
       return true;
+  }
+}
+
+// Whether the gradient of the node can be formed element by element in place of its result's, for
+// input i. `shapes` are all tensors'.
+bool GradientStays(const Node& node, size_t i, const std::vector<TensorState>& shapes) {
+  const auto like_output = [&](size_t k) {
+    return shapes[static_cast<size_t>(node.inputs[k])].shape ==
+           shapes[static_cast<size_t>(node.outputs[0])].shape;
+  };
+  switch (node.op) {
+    case schema::BuiltinOperator_ADD:
+      return like_output(0) && like_output(1);
+    case schema::BuiltinOperator_SUB:
+      return i == 0 && like_output(0) && like_output(1);
+    case schema::BuiltinOperator_RESHAPE:
+      return i == 0;
+    case schema::BuiltinOperator_CUSTOM:
+      return i == 0 && like_output(0) &&
+             (node.custom_code == kBatchNormalizeCode || node.custom_code == kFakeQuantizeCode);
+    default:
+      return false;
   }
 }
 
@@ -213,6 +234,7 @@ class TapePlanner {
     for (size_t i = 0; i < blocks.size(); ++i) {
       *places[i] = static_cast<int64_t>(blocks[i].offset);
     }
+    for (size_t t = 0; t < count; ++t) tape_.gradient_at_[t] = tape_.gradient_at_[place_of_[t]];
     return absl::OkStatus();
   }
 
@@ -267,10 +289,10 @@ class TapePlanner {
       const int step = LossStep() + 1 + static_cast<int>(b);
       const Node& node = subgraph_.nodes[tape_.backward_[b].node];
       for (size_t i = 0; i < node.inputs.size(); ++i) {
-        if (GradientReads(node, subgraph_, static_cast<int>(i))) TouchValue(node.inputs[i], step);
+        if (GradientReads(node, static_cast<int>(i))) TouchValue(node.inputs[i], step);
       }
       for (size_t i = 0; i < node.outputs.size(); ++i) {
-        if (i > 0 || GradientReads(node, subgraph_, -1)) TouchValue(node.outputs[i], step);
+        if (i > 0 || GradientReads(node, -1)) TouchValue(node.outputs[i], step);
       }
     }
   }
@@ -283,11 +305,13 @@ class TapePlanner {
   }
 
   // A gradient lives from the step that first writes it to the backward step of the tensor's
-  // producer.
+  // producer. From there one of an operand may go on in its place.
   void FindGradientLives() {
+    place_of_.resize(subgraph_.tensors.size());
+    std::iota(place_of_.begin(), place_of_.end(), size_t{0});
     const auto touch = [&](int32_t t, int step) {
       if (t < 0 || tape_.parameter_of_[static_cast<size_t>(t)] >= 0) return;
-      Touch(&gradients_[static_cast<size_t>(t)], step);
+      Touch(&gradients_[place_of_[static_cast<size_t>(t)]], step);
     };
     touch(target_, LossStep());
     for (size_t b = 0; b < tape_.backward_.size(); ++b) {
@@ -295,9 +319,20 @@ class TapePlanner {
       const Node& node = subgraph_.nodes[step.node];
       const int at = LossStep() + 1 + static_cast<int>(b);
       for (int32_t t : node.outputs) touch(t, at);
+      SharePlace(step, node);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         if (step.wants[i]) touch(node.inputs[i], at);
       }
+    }
+  }
+
+  void SharePlace(const Tape::BackwardStep& step, const Node& node) {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (!step.wants[i] || step.first[i] == 0) continue;
+      const auto t = static_cast<size_t>(node.inputs[i]);
+      if (tape_.parameter_of_[t] >= 0 || !GradientStays(node, i, tape_.program_->tensors)) continue;
+      place_of_[t] = place_of_[static_cast<size_t>(node.outputs[0])];
+      return;
     }
   }
 
@@ -306,6 +341,7 @@ class TapePlanner {
   int32_t target_;
   std::vector<bool> needed_, moved_, written_;
   std::vector<Life> values_, gradients_;
+  std::vector<size_t> place_of_;  // per tensor: the one in whose place its gradient is
 };
 
 absl::StatusOr<std::shared_ptr<const Tape>> Tape::Create(const Graph& graph,

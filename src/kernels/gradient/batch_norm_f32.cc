@@ -133,28 +133,31 @@ void ScaleLoop(const float* x, size_t rows, size_t channels, const float* scale,
   ForChannels(channels, ScaleStep{x, rows, channels, scale, offset, low, high, y});
 }
 
+// dy where the clamp let the result pass, which is computed anew from x: that takes less time than
+// reading it.
 template <typename Tag>
-HWY_INLINE hn::Vec<Tag> Through(Tag d, const float* y, const float* dy, hn::Vec<Tag> low,
-                                hn::Vec<Tag> high) {
-  const auto v = hn::LoadU(d, y);
+HWY_INLINE hn::Vec<Tag> Through(Tag d, hn::Vec<Tag> x, hn::Vec<Tag> scale, hn::Vec<Tag> offset,
+                                const float* dy, hn::Vec<Tag> low, hn::Vec<Tag> high) {
+  const auto v = hn::MulAdd(x, scale, offset);
   return hn::IfThenElseZero(hn::And(hn::Gt(v, low), hn::Lt(v, high)), hn::LoadU(d, dy));
 }
 
 struct SumsStep {
-  const float *x, *y, *dy;
+  const float *x, *dy;
   size_t rows, channels;
-  const float* mean;
-  float low, high;
+  const BatchNormForward& forward;
   float *sum, *product;
   template <size_t kN, typename Tag>
   HWY_ATTR void Run(Tag d, size_t c) const {
     using V = hn::Vec<Tag>;
     const size_t lanes = hn::Lanes(d);
-    const V lo = hn::Set(d, low), hi = hn::Set(d, high);
-    V m[kN], total[kN], products[kN];
+    const V lo = hn::Set(d, forward.low), hi = hn::Set(d, forward.high);
+    V m[kN], scale[kN], offset[kN], total[kN], products[kN];
 #pragma GCC unroll 4
     for (size_t n = 0; n < kN; ++n) {
-      m[n] = hn::LoadU(d, mean + c + n * lanes);
+      m[n] = hn::LoadU(d, forward.mean + c + n * lanes);
+      scale[n] = hn::LoadU(d, forward.scale + c + n * lanes);
+      offset[n] = hn::LoadU(d, forward.offset + c + n * lanes);
       total[n] = products[n] = hn::Zero(d);
     }
     for (size_t r = 0; r < rows; r += kBlock) {
@@ -165,9 +168,10 @@ struct SumsStep {
 #pragma GCC unroll 4
         for (size_t n = 0; n < kN; ++n) {
           const size_t at = i * channels + c + n * lanes;
-          const V g = Through(d, y + at, dy + at, lo, hi);
+          const V v = hn::LoadU(d, x + at);
+          const V g = Through(d, v, scale[n], offset[n], dy + at, lo, hi);
           s[n] = hn::Add(s[n], g);
-          p[n] = hn::MulAdd(g, hn::Sub(hn::LoadU(d, x + at), m[n]), p[n]);
+          p[n] = hn::MulAdd(g, hn::Sub(v, m[n]), p[n]);
         }
       }
 #pragma GCC unroll 4
@@ -183,38 +187,42 @@ struct SumsStep {
     }
   }
 };
-void SumsLoop(const float* x, const float* y, const float* dy, size_t rows, size_t channels,
-              const float* mean, float low, float high, float* sum, float* product) {
-  ForChannels(channels, SumsStep{x, y, dy, rows, channels, mean, low, high, sum, product});
+void SumsLoop(const BatchNormForward& forward, const float* x, const float* dy, size_t rows,
+              size_t channels, float* sum, float* product) {
+  ForChannels(channels, SumsStep{x, dy, rows, channels, forward, sum, product});
 }
 
 struct InputStep {
+  const BatchNormForward& forward;
   const BatchNormBack& back;
-  const float *x, *y, *dy;
+  const float *x, *dy;
   size_t rows, channels;
   float* dx;
   template <size_t kN, typename Tag>
   HWY_ATTR void Run(Tag d, size_t c) const {
     using V = hn::Vec<Tag>;
     const size_t lanes = hn::Lanes(d);
-    const V lo = hn::Set(d, back.low), hi = hn::Set(d, back.high);
+    const V lo = hn::Set(d, forward.low), hi = hn::Set(d, forward.high);
     const bool accumulate = back.accumulate;
-    V fa[kN], fb[kN], fc[kN], m[kN];
+    V fa[kN], fb[kN], fc[kN], m[kN], scale[kN], offset[kN];
 #pragma GCC unroll 4
     for (size_t n = 0; n < kN; ++n) {
       fa[n] = hn::LoadU(d, back.a + c + n * lanes);
       fb[n] = hn::LoadU(d, back.b + c + n * lanes);
       fc[n] = hn::LoadU(d, back.c + c + n * lanes);
-      m[n] = hn::LoadU(d, back.mean + c + n * lanes);
+      m[n] = hn::LoadU(d, forward.mean + c + n * lanes);
+      scale[n] = hn::LoadU(d, forward.scale + c + n * lanes);
+      offset[n] = hn::LoadU(d, forward.offset + c + n * lanes);
     }
-    const float *from = x, *results = y, *gradients = dy;
+    const float *from = x, *gradients = dy;
     float* to = dx;
     for (size_t i = c; i < rows * channels; i += channels) {
 #pragma GCC unroll 4
       for (size_t n = 0; n < kN; ++n) {
         const size_t at = i + n * lanes;
-        const V g = Through(d, results + at, gradients + at, lo, hi);
-        const V far = hn::Sub(hn::LoadU(d, from + at), m[n]);
+        const V value = hn::LoadU(d, from + at);
+        const V g = Through(d, value, scale[n], offset[n], gradients + at, lo, hi);
+        const V far = hn::Sub(value, m[n]);
         V v = hn::NegMulAdd(far, fc[n], hn::MulSub(g, fa[n], fb[n]));
         if (accumulate) v = hn::Add(v, hn::LoadU(d, to + at));
         hn::StoreU(v, d, to + at);
@@ -222,9 +230,9 @@ struct InputStep {
     }
   }
 };
-void InputLoop(const BatchNormBack& back, const float* x, const float* y, const float* dy,
-               size_t rows, size_t channels, float* dx) {
-  ForChannels(channels, InputStep{back, x, y, dy, rows, channels, dx});
+void InputLoop(const BatchNormForward& forward, const BatchNormBack& back, const float* x,
+               const float* dy, size_t rows, size_t channels, float* dx) {
+  ForChannels(channels, InputStep{forward, back, x, dy, rows, channels, dx});
 }
 
 }  // namespace HWY_NAMESPACE
@@ -251,14 +259,14 @@ void ScaleChannels(const float* x, size_t rows, size_t channels, const float* sc
   HWY_DYNAMIC_DISPATCH(ScaleLoop)(x, rows, channels, scale, offset, low, high, y);
 }
 
-void BatchNormSums(const float* x, const float* y, const float* dy, size_t rows, size_t channels,
-                   const float* mean, float low, float high, float* sum, float* product) {
-  HWY_DYNAMIC_DISPATCH(SumsLoop)(x, y, dy, rows, channels, mean, low, high, sum, product);
+void BatchNormSums(const BatchNormForward& forward, const float* x, const float* dy, size_t rows,
+                   size_t channels, float* sum, float* product) {
+  HWY_DYNAMIC_DISPATCH(SumsLoop)(forward, x, dy, rows, channels, sum, product);
 }
 
-void BatchNormInput(const BatchNormBack& back, const float* x, const float* y, const float* dy,
-                    size_t rows, size_t channels, float* dx) {
-  HWY_DYNAMIC_DISPATCH(InputLoop)(back, x, y, dy, rows, channels, dx);
+void BatchNormInput(const BatchNormForward& forward, const BatchNormBack& back, const float* x,
+                    const float* dy, size_t rows, size_t channels, float* dx) {
+  HWY_DYNAMIC_DISPATCH(InputLoop)(forward, back, x, dy, rows, channels, dx);
 }
 
 }  // namespace litesmith::gradient

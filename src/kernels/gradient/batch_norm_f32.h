@@ -17,19 +17,24 @@ void ChannelStatistics(const float* x, size_t rows, size_t channels, float* mean
 void ScaleChannels(const float* x, size_t rows, size_t channels, const float* scale,
                    const float* offset, float low, float high, float* y);
 
+// What ScaleChannels was called with, and the channels' means.
+struct BatchNormForward {
+  const float *mean, *scale, *offset;
+  float low, high;
+};
+
 // sum[c] = sum of g, product[c] = sum of g * (x - mean[c]), where g is dy with 0 where y was
 // clamped.
-void BatchNormSums(const float* x, const float* y, const float* dy, size_t rows, size_t channels,
-                   const float* mean, float low, float high, float* sum, float* product);
+void BatchNormSums(const BatchNormForward& forward, const float* x, const float* dy, size_t rows,
+                   size_t channels, float* sum, float* product);
 
-// dx (+)= a[c] * g - b[c] - c[c] * (x - mean[c]).
+// dx (+)= a[c] * g - b[c] - c[c] * (x - mean[c]). dx may be dy.
 struct BatchNormBack {
-  const float *a, *b, *c, *mean;
-  float low, high;
+  const float *a, *b, *c;
   bool accumulate;
 };
-void BatchNormInput(const BatchNormBack& back, const float* x, const float* y, const float* dy,
-                    size_t rows, size_t channels, float* dx);
+void BatchNormInput(const BatchNormForward& forward, const BatchNormBack& back, const float* x,
+                    const float* dy, size_t rows, size_t channels, float* dx);
 
 }  // namespace litesmith::gradient
 

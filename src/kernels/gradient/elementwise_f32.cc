@@ -133,7 +133,7 @@ void ColumnSums(const float* x, size_t rows, size_t columns, bool accumulate, fl
 void AddOrCopy(const float* from, size_t count, bool accumulate, float* to) {
   if (accumulate) {
     HWY_DYNAMIC_DISPATCH(AddLoop)(from, count, to);
-  } else {
+  } else if (from != to) {
     std::copy(from, from + count, to);
   }
 }

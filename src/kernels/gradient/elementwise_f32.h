@@ -17,7 +17,7 @@ void ThroughClamp(const float* dy, const float* y, size_t count, float low, floa
 // sums[c] (+)= sum over rows of x[row][c].
 void ColumnSums(const float* x, size_t rows, size_t columns, bool accumulate, float* sums);
 
-// to += from, or to = from.
+// to += from, or to = from (which may be the same place).
 void AddOrCopy(const float* from, size_t count, bool accumulate, float* to);
 // to (+)= from * factor.
 void ScaleTo(const float* from, float factor, size_t count, bool accumulate, float* to);

@@ -24,8 +24,9 @@ struct FakeQuant {
 // `y` may be x.
 void FakeQuantize(const FakeQuant& quant, const float* x, size_t count, float* y);
 
-// dx (+)= dy where x lies within the limits; dx may be null. Returns the sum of dy * (r - x /
-// scale) within and dy * r beyond: the gradient of the scale (Esser et al. 2020, arXiv:1902.08153).
+// dx (+)= dy where x lies within the limits; dx may be null, or dy (as below). Returns the sum of
+// dy * (r - x / scale) within and dy * r beyond: the gradient of the scale (Esser et al. 2020,
+// arXiv:1902.08153).
 float FakeQuantizeGradient(const FakeQuant& quant, const float* x, const float* dy, size_t count,
                            bool accumulate, float* dx);
 
