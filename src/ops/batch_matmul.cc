@@ -10,6 +10,7 @@
 #include "kernels/reference/dynamic_range.h"
 #include "kernels/reference/fully_connected.h"
 #include "kernels/reference/stage.h"
+#include "ops/batch_matmul_support.h"
 #include "ops/gradient.h"
 #include "ops/matrix_support.h"
 #include "ops/op_support.h"
@@ -18,81 +19,12 @@ namespace litesmith {
 namespace {
 
 using schema::BatchMatMulOptionsT;
-
-struct Sizes {
-  int32_t rows = 0, depth = 0, units = 0;
-  bool adj_x = false, adj_y = false;
-  Shape batches;                                // of the output
-  std::vector<size_t> left_index, right_index;  // which matrix each output matrix is made of
-};
-
-// The matrix of `shape` that output matrix `index` reads, broadcast.
-std::vector<size_t> MatrixIndices(const Shape& batches, const Shape& shape) {
-  std::vector<size_t> out = {0};
-  const size_t own = shape.size() - 2;
-  for (size_t d = 0; d < batches.size(); ++d) {
-    const bool has = d + own >= batches.size();
-    const int32_t size = has ? shape[d + own - batches.size()] : 1;
-    std::vector<size_t> next;
-    next.reserve(out.size() * static_cast<size_t>(batches[d]));
-    for (size_t base : out) {
-      for (int32_t i = 0; i < batches[d]; ++i) {
-        next.push_back(base * static_cast<size_t>(size) + (size == 1 ? 0 : static_cast<size_t>(i)));
-      }
-    }
-    out = std::move(next);
-  }
-  return out;
-}
-
-// Where LiteRT's hybrid kernel looks for the scales of each output matrix's rows. It steps by one
-// matrix along every batch dimension, so with several of them it takes other rows' scales than
-// those the rows were quantized with; where the right operand has no last batch dimension, that of
-// the left one belongs to its rows.
-std::vector<size_t> HybridRows(const Shape& batches, const Shape& x, const Shape& y, bool adj_x,
-                               size_t rows) {
-  const size_t own = x.size() - 2;
-  const bool merged = !adj_x && x.size() > 2 && y.size() > 2 && y[y.size() - 3] == 1;
-  std::vector<size_t> out = {0};
-  for (size_t d = 0; d < batches.size(); ++d) {
-    const bool last = d + 1 == batches.size();
-    const int32_t size = d + own >= batches.size() ? x[d + own - batches.size()] : 1;
-    const size_t step = merged && !last ? rows * static_cast<size_t>(x[own - 1]) : rows;
-    std::vector<size_t> next;
-    next.reserve(out.size() * static_cast<size_t>(batches[d]));
-    for (size_t base : out) {
-      for (int32_t i = 0; i < batches[d]; ++i) {
-        next.push_back(base + (size == 1 ? 0 : static_cast<size_t>(i) * step));
-      }
-    }
-    out = std::move(next);
-  }
-  return out;
-}
-
-absl::StatusOr<Sizes> MatrixSizes(const BatchMatMulOptionsT& options, const Shape& x,
-                                  const Shape& y) {
-  if (x.size() < 2 || y.size() < 2 || x.size() > 5 || y.size() > 5) {
-    return Invalid("the inputs need 2 to 5 dimensions, they have {} and {}", x.size(), y.size());
-  }
-  Sizes s;
-  s.adj_x = options.adj_x;
-  s.adj_y = options.adj_y;
-  s.rows = x[x.size() - (s.adj_x ? 1 : 2)];
-  s.depth = x[x.size() - (s.adj_x ? 2 : 1)];
-  s.units = y[y.size() - (s.adj_y ? 2 : 1)];
-  if (y[y.size() - (s.adj_y ? 1 : 2)] != s.depth) {
-    return Invalid("matrices of {} and {} cannot be multiplied", ShapeString(x), ShapeString(y));
-  }
-  LS_ASSIGN_OR_RETURN(
-      s.batches, BroadcastShapes(Shape(x.begin(), x.end() - 2), Shape(y.begin(), y.end() - 2)));
-  return s;
-}
+using Sizes = MatMulSizes;
 
 absl::Status Infer(const ShapeArgs& args, std::vector<Shape>* outputs) {
   LS_RETURN_IF_ERROR(CheckOperands(args, 2, 2, 1));
-  LS_ASSIGN_OR_RETURN(const Sizes s, MatrixSizes(args.node.GetOptions<BatchMatMulOptionsT>(),
-                                                 args.in(0).shape, args.in(1).shape));
+  LS_ASSIGN_OR_RETURN(const Sizes s, MatMulSizesOf(args.node.GetOptions<BatchMatMulOptionsT>(),
+                                                   args.in(0).shape, args.in(1).shape));
   Shape out = s.batches;
   out.push_back(s.rows);
   out.push_back(s.units);
@@ -110,7 +42,7 @@ struct State {
   IntRange limits = {0, 0};
   Multiplier multiplier;
   std::vector<int32_t> stage_multiplier, stage_left, stage_right;  // the same for each unit
-  std::vector<size_t> hybrid_rows;    // hybrid: first scale of each output matrix
+  MatrixIndex hybrid_rows;            // hybrid: first scale of each output matrix
   std::vector<float> channel_scales;  // hybrid; empty: in the row scales
   float weight_scale = 1.0f;
   bool asymmetric = false;
@@ -151,14 +83,14 @@ void RunRows(const State& s, const X* left, const Y* right, const int32_t* row_o
   const auto body = [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; ++row) {
       const size_t matrix = row / rows;
-      const size_t from = s.sizes.left_index[matrix] * rows + row % rows;
+      const size_t from = s.sizes.left_index.At(matrix) * rows + row % rows;
       reference::MultiplyRow<Acc>(
-          left + from * depth, right + s.sizes.right_index[matrix] * units * depth, s.sizes.depth,
-          s.sizes.units, row_offsets == nullptr ? s.in_offset : row_offsets[row], s.weight_offset,
-          row, stage);
+          left + from * depth, right + s.sizes.right_index.At(matrix) * units * depth,
+          s.sizes.depth, s.sizes.units, row_offsets == nullptr ? s.in_offset : row_offsets[row],
+          s.weight_offset, row, stage);
     }
   };
-  ParallelFor(threads, s.sizes.left_index.size() * rows, 1, std::cref(body));
+  ParallelFor(threads, s.sizes.matrices * rows, 1, std::cref(body));
 }
 
 // Whether the integer loops run in vectors. Their scratch, behind that of the operands: a sum per
@@ -208,8 +140,8 @@ void RunRowsInVectors(const State& s, const X* left, const Y* right, const int32
     constexpr size_t kBlock = kIntTileColumns;
     alignas(64) Acc sums[kBlock];
     for (size_t row = begin; row < end; ++row) {
-      const size_t matrix = row / rows, first = s.sizes.right_index[matrix] * units;
-      const X* x = left + (s.sizes.left_index[matrix] * rows + row % rows) * depth;
+      const size_t matrix = row / rows, first = s.sizes.right_index.At(matrix) * units;
+      const X* x = left + (s.sizes.left_index.At(matrix) * rows + row % rows) * depth;
       const auto p = static_cast<Acc>(row_offsets == nullptr ? s.in_offset : row_offsets[row]);
       Acc start = p * offset * static_cast<Acc>(depth);
       if (offset != 0) start += offset * SumOf<Acc>(x, depth);
@@ -223,7 +155,7 @@ void RunRowsInVectors(const State& s, const X* left, const Y* right, const int32
       }
     }
   };
-  ParallelFor(threads, s.sizes.left_index.size() * rows,
+  ParallelFor(threads, s.sizes.matrices * rows,
               kLeastProducts / std::max<size_t>(1, units * depth) + 1, std::cref(body));
 }
 
@@ -333,10 +265,10 @@ Kernel ProductKernel(std::shared_ptr<const State> s) {
     const Sizes& sizes = s->sizes;
     auto* scratch = reinterpret_cast<float*>(args.scratch);
     GemmRight right;
-    for (size_t i = 0; i < sizes.left_index.size(); ++i) {
-      const float* a = args.in<float>(0) + sizes.left_index[i] * rows * depth;
-      const float* b = args.in<float>(1) + sizes.right_index[i] * depth * units;
-      if (i == 0 || sizes.right_index[i] != sizes.right_index[i - 1]) {
+    for (size_t i = 0; i < sizes.matrices; ++i) {
+      const float* a = args.in<float>(0) + sizes.left_index.At(i) * rows * depth;
+      const float* b = args.in<float>(1) + sizes.right_index.At(i) * depth * units;
+      if (i == 0 || sizes.right_index.At(i) != sizes.right_index.At(i - 1)) {
         right = RightMatrix(b, sizes.adj_y, depth, units, scratch);
       }
       GemmResult out;
@@ -356,7 +288,7 @@ Kernel HybridKernel(const PrepareArgs& prepare, std::shared_ptr<const State> s) 
   const size_t sum_bytes = vectors ? SumBytes<uint32_t>(*s) : 0;
   const size_t depth = s->sizes.depth, rows = s->sizes.rows;
   const size_t left_rows = depth == 0 ? 0 : s->left_elements / depth;
-  const size_t out_rows = s->sizes.left_index.size() * rows;
+  const size_t out_rows = s->sizes.matrices * rows;
   Kernel kernel;
   kernel.scratch_bytes = sum_bytes + (out_rows + left_rows) * 2 * sizeof(float) + s->left_elements;
   kernel.run = [s, depth, rows, left_rows, out_rows, vectors, sum_bytes](const RunArgs& args) {
@@ -383,7 +315,7 @@ Kernel HybridKernel(const PrepareArgs& prepare, std::shared_ptr<const State> s) 
       left_zeros[r] = -zero;
     }
     for (size_t row = 0; row < out_rows && left_rows > 0; ++row) {
-      const size_t from = s->hybrid_rows[row / rows] + row % rows;
+      const size_t from = s->hybrid_rows.At(row / rows) + row % rows;
       zeros[row] = left_zeros[from];
       scales[row] = left_scales[from];
     }
@@ -445,8 +377,7 @@ absl::StatusOr<Kernel> PrepareByType(const PrepareArgs& args, std::shared_ptr<St
     LS_RETURN_IF_ERROR(CheckWeightQuant(args.in(1), s->sizes.units, true));
     s->asymmetric = args.node.GetOptions<BatchMatMulOptionsT>().asymmetric_quantize_inputs;
     s->weight_scale = args.in(1).scale();
-    s->hybrid_rows = HybridRows(s->sizes.batches, args.in(0).shape, args.in(1).shape,
-                                s->sizes.adj_x, static_cast<size_t>(s->sizes.rows));
+    s->hybrid_rows = HybridRows(s->sizes, args.in(0).shape, args.in(1).shape);
     if (args.in(1).quant->per_channel()) s->channel_scales = args.in(1).quant->scale;
     return HybridKernel(args, s);
   }
@@ -470,9 +401,7 @@ absl::StatusOr<Kernel> PrepareBatchMatMul(const PrepareArgs& args) {
   auto s = std::make_shared<State>();
   const TensorView &x = args.in(0), &y = args.in(1);
   LS_ASSIGN_OR_RETURN(s->sizes,
-                      MatrixSizes(args.node.GetOptions<BatchMatMulOptionsT>(), x.shape, y.shape));
-  s->sizes.left_index = MatrixIndices(s->sizes.batches, x.shape);
-  s->sizes.right_index = MatrixIndices(s->sizes.batches, y.shape);
+                      MatMulSizesOf(args.node.GetOptions<BatchMatMulOptionsT>(), x.shape, y.shape));
   s->left_elements = static_cast<size_t>(x.elements());
   s->right_elements = static_cast<size_t>(y.elements());
   const auto aligned = [](size_t bytes) { return (bytes + 63) / 64 * 64; };
@@ -480,6 +409,10 @@ absl::StatusOr<Kernel> PrepareBatchMatMul(const PrepareArgs& args) {
   if (!s->sizes.adj_y) s->right_bytes = aligned(s->right_elements * TypeSize(y.type));
   LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, s));
   kernel.scratch_bytes += s->left_bytes + s->right_bytes;
+  if (args.out(0).elements() == 0) {  // there may be a great many matrices without elements
+    kernel.scratch_bytes = 0;
+    kernel.run = [](const RunArgs&) { return absl::OkStatus(); };
+  }
   kernel.name = MatrixKernelName(args, 0, 1, "batch_matmul");
   return kernel;
 }
@@ -507,10 +440,8 @@ void AddProduct(Operand a, Operand b, size_t rows, size_t depth, size_t columns,
 
 absl::Status BatchMatMulGradient(const GradArgs& args) {
   const TensorView &x = args.inputs[0], &y = args.inputs[1];
-  LS_ASSIGN_OR_RETURN(Sizes s,
-                      MatrixSizes(args.node.GetOptions<BatchMatMulOptionsT>(), x.shape, y.shape));
-  s.left_index = MatrixIndices(s.batches, x.shape);
-  s.right_index = MatrixIndices(s.batches, y.shape);
+  LS_ASSIGN_OR_RETURN(const Sizes s,
+                      MatMulSizesOf(args.node.GetOptions<BatchMatMulOptionsT>(), x.shape, y.shape));
   const size_t rows = s.rows, depth = s.depth, units = s.units;
   const size_t packed = std::max({PackedFloats(units, depth), PackedFloats(units, rows),
                                   PackedFloats(rows, depth), PackedFloats(rows, units)});
@@ -518,8 +449,9 @@ absl::Status BatchMatMulGradient(const GradArgs& args) {
   float *dx = args.in_grads[0], *dy = args.in_grads[1];
   if (dx != nullptr && args.first[0]) std::fill_n(dx, x.elements(), 0.0f);
   if (dy != nullptr && args.first[1]) std::fill_n(dy, y.elements(), 0.0f);
-  for (size_t i = 0; i < s.left_index.size(); ++i) {
-    const size_t left = s.left_index[i] * rows * depth, right = s.right_index[i] * depth * units;
+  for (size_t i = 0; i < s.matrices && rows * depth * units > 0; ++i) {
+    const size_t left = s.left_index.At(i) * rows * depth,
+                 right = s.right_index.At(i) * depth * units;
     const Operand out{args.out_grads[0] + i * rows * units, false};
     if (dx != nullptr) {  // out * y transposed
       AddProduct(out, {y.As<float>() + right, !s.adj_y}, rows, units, depth, s.adj_x, dx + left,
