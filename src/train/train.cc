@@ -304,7 +304,7 @@ class Training {
       const auto batch =
           order.subspan(b * batch_size, std::min(batch_size, order.size() - b * batch_size));
       const Augmenter augmenter(options_.augment, options_.seed, result.epoch);
-      LS_RETURN_IF_ERROR(runner_->UpdateForward());
+      runner_->UpdateForward();
       LS_RETURN_IF_ERROR(runner_->Run(*samples_, batch, &augmenter, &crew_, sum, &gradients_));
       if (!std::isfinite(sum->loss)) {
         return Diverged(fmt::format("the loss is {} in batch {} of epoch {}", ValueName(sum->loss),
@@ -389,7 +389,7 @@ class Training {
     const auto batch_size = static_cast<size_t>(options_.batch_size);
     BatchRunner* runner = folded_runner_ != nullptr ? folded_runner_.get() : runner_.get();
     LossSum sum;
-    LS_RETURN_IF_ERROR(runner->UpdateForward());
+    runner->UpdateForward();
     for (size_t at = 0; at < order.size(); at += batch_size) {
       LS_RETURN_IF_ERROR(context_.Check());
       const auto batch =

@@ -110,14 +110,6 @@ absl::Status BatchRunner::SetTeacher(std::shared_ptr<const Graph> teacher,
   return absl::OkStatus();
 }
 
-absl::Status BatchRunner::UpdateForward() {
-  if (forward_ == nullptr) return absl::OkStatus();
-  ++forward_updates_;
-  given_.clear();
-  given_.resize(tapes_.size());
-  return forward_->Update(parameters_, {parameters_data_, parameters_.floats});
-}
-
 absl::StatusOr<GivenValues*> BatchRunner::GivenFor(size_t samples, Slot* slot) const {
   if (forward_ == nullptr) return nullptr;
   slot->given.resize(tapes_.size());
@@ -145,18 +137,67 @@ absl::Status BatchRunner::EnsureTape(int samples) {
   return absl::OkStatus();
 }
 
+// Chunks of a short batch differ by one sample at most: none has too few for its statistics.
+size_t BatchRunner::ChunkBegin(size_t c, size_t count, size_t size) const {
+  const auto step = static_cast<size_t>(chunk_size_);
+  return size % step == 0 ? c * step : size * c / count;
+}
+
+absl::Status BatchRunner::EnsureTapes(size_t count, size_t size) {
+  for (size_t c = 0; c < count; ++c) {
+    const size_t samples = ChunkBegin(c + 1, count, size) - ChunkBegin(c, count, size);
+    LS_RETURN_IF_ERROR(EnsureTape(static_cast<int>(samples)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BatchRunner::RenewForward(const Samples& samples, std::span<const int64_t> batch,
+                                       size_t count, const Augmenter* augmenter, Crew* crew) {
+  absl::Status renewed;
+  const auto renew = [&]() -> absl::Status {
+    ++forward_updates_;
+    given_.clear();
+    given_.resize(tapes_.size());
+    LS_RETURN_IF_ERROR(forward_->Update(parameters_, {parameters_data_, parameters_.floats}));
+    return EnsureTapes(count, batch.size());
+  };
+  const auto read = [&](size_t c) {
+    Chunk& chunk = chunks_[c];
+    const size_t begin = ChunkBegin(c, count, batch.size());
+    const size_t rows = ChunkBegin(c + 1, count, batch.size()) - begin;
+    chunk.inputs.resize(input_sizes_.size());
+    std::vector<std::span<float>> to;
+    for (size_t k = 0; k < input_sizes_.size(); ++k) {
+      chunk.inputs[k].resize(rows * input_sizes_[k]);
+      to.emplace_back(chunk.inputs[k]);
+    }
+    chunk.status = ReadRows(samples, batch.subspan(begin, rows), augmenter, to, &chunk.picture);
+  };
+  const auto body = [&](size_t i) {
+    if (i == 0) {
+      renewed = renew();
+    } else {
+      read(i - 1);
+    }
+  };
+  crew->ForEach(count + 1, std::cref(body));
+  LS_RETURN_IF_ERROR(renewed);
+  for (size_t c = 0; c < count; ++c) LS_RETURN_IF_ERROR(chunks_[c].status);
+  forward_is_old_ = false;
+  return absl::OkStatus();
+}
+
 absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> batch,
                               const Augmenter* augmenter, Crew* crew, LossSum* sum,
                               std::vector<float*>* gradients) {
   const auto step = static_cast<size_t>(chunk_size_);
   const size_t count = (batch.size() + step - 1) / step;
   const bool backward = gradients != nullptr;
-  // Chunks of a short batch differ by one sample at most: none has too few for its statistics.
-  const auto chunk_begin = [&](size_t c) {
-    return batch.size() % step == 0 ? c * step : batch.size() * c / count;
-  };
-  for (size_t c = 0; c < count; ++c) {
-    LS_RETURN_IF_ERROR(EnsureTape(static_cast<int>(chunk_begin(c + 1) - chunk_begin(c))));
+  const bool read_ahead = forward_is_old_;
+  if (read_ahead) {
+    LS_RETURN_IF_ERROR(RenewForward(samples, batch, count, augmenter, crew));
+  } else {
+    LS_RETURN_IF_ERROR(EnsureTapes(count, batch.size()));
   }
   const float weight = 1.0f / static_cast<float>(batch.size());
   const auto body = [&](size_t c) {
@@ -166,9 +207,10 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
       slot = free_slots_.back();
       free_slots_.pop_back();
     }
-    chunks_[c].status =
-        RunChunk(samples, batch.subspan(chunk_begin(c), chunk_begin(c + 1) - chunk_begin(c)),
-                 augmenter, weight, backward, slot, &chunks_[c]);
+    const size_t begin = ChunkBegin(c, count, batch.size());
+    const size_t rows = ChunkBegin(c + 1, count, batch.size()) - begin;
+    chunks_[c].status = RunChunk(samples, batch.subspan(begin, rows), augmenter, weight, backward,
+                                 read_ahead, slot, &chunks_[c]);
     const std::lock_guard<std::mutex> lock(slots_mutex_);
     free_slots_.push_back(slot);
   };
@@ -185,17 +227,16 @@ absl::Status BatchRunner::Run(const Samples& samples, std::span<const int64_t> b
 }
 
 absl::Status BatchRunner::ReadRows(const Samples& samples, std::span<const int64_t> rows,
-                                   const Augmenter* augmenter, Slot* slot,
-                                   TapeMemory* memory) const {
-  for (size_t k = 0; k < input_sizes_.size(); ++k) {
-    const std::span<float> input = memory->input(k);
-    // Augmentation is of the one picture that CheckAugmentation asked for.
-    const bool change = augmenter != nullptr && augmenter->changes();
-    if (change) slot->picture.resize(input_sizes_[k]);
+                                   const Augmenter* augmenter, std::span<const std::span<float>> to,
+                                   std::vector<float>* picture) const {
+  // Augmentation is of the one picture that CheckAugmentation asked for.
+  const bool change = augmenter != nullptr && augmenter->changes();
+  for (size_t k = 0; k < to.size(); ++k) {
+    if (change) picture->resize(input_sizes_[k]);
     for (size_t i = 0; i < rows.size(); ++i) {
-      const std::span<float> row = input.subspan(i * input_sizes_[k], input_sizes_[k]);
-      LS_RETURN_IF_ERROR(samples.Read(rows[i], k, change ? std::span(slot->picture) : row));
-      if (change) augmenter->Apply(rows[i], input_shapes_[k], slot->picture, row);
+      const std::span<float> row = to[k].subspan(i * input_sizes_[k], input_sizes_[k]);
+      LS_RETURN_IF_ERROR(samples.Read(rows[i], k, change ? std::span(*picture) : row));
+      if (change) augmenter->Apply(rows[i], input_shapes_[k], *picture, row);
     }
   }
   return absl::OkStatus();
@@ -258,14 +299,22 @@ absl::Status BatchRunner::AddLoss(const Samples& samples, std::span<const int64_
 
 absl::Status BatchRunner::RunChunk(const Samples& samples, std::span<const int64_t> rows,
                                    const Augmenter* augmenter, float weight, bool backward,
-                                   Slot* slot, Chunk* chunk) const {
+                                   bool read_ahead, Slot* slot, Chunk* chunk) const {
   auto& memory = slot->memories[rows.size()];
   if (memory == nullptr) {
     memory = std::make_unique<TapeMemory>(tapes_[rows.size()], parameters_data_);
   }
   // Parameters that do not lead to the loss keep these zeros.
   if (backward && chunk->gradients.empty()) chunk->gradients.assign(parameters_.floats, 0.0f);
-  LS_RETURN_IF_ERROR(ReadRows(samples, rows, augmenter, slot, memory.get()));
+  std::vector<std::span<float>> inputs;
+  for (size_t k = 0; k < input_sizes_.size(); ++k) inputs.push_back(memory->input(k));
+  if (read_ahead) {
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      std::copy(chunk->inputs[k].begin(), chunk->inputs[k].end(), inputs[k].begin());
+    }
+  } else {
+    LS_RETURN_IF_ERROR(ReadRows(samples, rows, augmenter, inputs, &chunk->picture));
+  }
   LS_ASSIGN_OR_RETURN(GivenValues * given, GivenFor(rows.size(), slot));
   LS_RETURN_IF_ERROR(memory->Forward(nullptr, given, backward || !collect_.empty()));
   chunk->sum = {};

@@ -31,11 +31,11 @@ class BatchRunner {
                                                              int batch_size, const Context& context,
                                                              int least_chunk = kChunk);
 
-  // Every Run takes values from this model, as it was at the last UpdateForward. Before the first
-  // Run; null: none.
+  // Every Run takes values from this model, as the parameters were at the last Run before which
+  // UpdateForward was called. Before the first Run; null: none.
   void SetForward(ForwardModel* forward) { forward_ = forward; }
-  // Hands it the parameters as they are now.
-  absl::Status UpdateForward();
+  // The next Run hands it the parameters as they are then.
+  void UpdateForward() { forward_is_old_ = forward_ != nullptr; }
 
   // Every Run also asks this model. Before the first Run.
   absl::Status SetTeacher(std::shared_ptr<const Graph> teacher, const Distillation& distillation);
@@ -69,6 +69,8 @@ class BatchRunner {
     LossSum sum;
     absl::Status status;
     std::vector<float> gradients, collected;
+    std::vector<std::vector<float>> inputs;  // where they are read ahead
+    std::vector<float> picture;              // before augmentation
   };
   // One thread's memory, for each chunk size that occurs.
   struct Slot {
@@ -78,18 +80,25 @@ class BatchRunner {
     std::vector<int64_t> given_at;
     std::vector<int32_t> labels;
     std::vector<float> targets;
-    std::vector<float> picture;  // before augmentation
   };
 
   absl::StatusOr<std::shared_ptr<const Tape>> MakeTape(int samples) const;
   absl::Status EnsureTape(int samples);
+  // Begin of chunk c of `count` in a batch of `size`.
+  size_t ChunkBegin(size_t c, size_t count, size_t size) const;
+  absl::Status EnsureTapes(size_t count, size_t size);
+  // Renews the forward model, which takes one thread, while the others read the inputs.
+  absl::Status RenewForward(const Samples& samples, std::span<const int64_t> batch, size_t count,
+                            const Augmenter* augmenter, Crew* crew);
   // Null without a forward model.
   absl::StatusOr<GivenValues*> GivenFor(size_t samples, Slot* slot) const;
   absl::Status RunChunk(const Samples& samples, std::span<const int64_t> rows,
-                        const Augmenter* augmenter, float weight, bool backward, Slot* slot,
-                        Chunk* chunk) const;
+                        const Augmenter* augmenter, float weight, bool backward, bool read_ahead,
+                        Slot* slot, Chunk* chunk) const;
+  // `to`: per input of the model, for all rows.
   absl::Status ReadRows(const Samples& samples, std::span<const int64_t> rows,
-                        const Augmenter* augmenter, Slot* slot, TapeMemory* memory) const;
+                        const Augmenter* augmenter, std::span<const std::span<float>> to,
+                        std::vector<float>* picture) const;
   absl::Status AddLoss(const Samples& samples, std::span<const int64_t> rows, float weight,
                        std::span<float> gradient, Slot* slot, TapeMemory* memory,
                        LossSum* sum) const;
@@ -113,6 +122,7 @@ class BatchRunner {
   std::vector<std::shared_ptr<const Tape>> tapes_;   // by samples
   std::vector<std::unique_ptr<Executor>> teachers_;  // likewise; cloned for the slots
   ForwardModel* forward_ = nullptr;
+  bool forward_is_old_ = false;
   int64_t forward_updates_ = 0;
   std::vector<std::unique_ptr<GivenValues>> given_;  // by samples; cloned for the slots
   std::vector<Chunk> chunks_;
