@@ -59,15 +59,26 @@ void PackTurned(const ConvGeometry& g, const Groups& groups, const float* weight
 // Adds a row of patches (one output position) to the places of dx it came from.
 void AddPatch(const ConvGeometry& g, const float* patch, int64_t y0, int64_t x0, float* image) {
   const auto channels = static_cast<size_t>(g.filter_c);
-  for (int32_t fy = 0; fy < g.filter_h; ++fy) {
+  const size_t row = static_cast<size_t>(g.filter_w) * channels;
+  // Taps beside each other lie so in the image, too.
+  const bool joined = g.dilation_w == 1 && g.filter_c == g.in_c;
+  const auto first = static_cast<size_t>(std::clamp<int64_t>(-x0, 0, g.filter_w));
+  const auto last = static_cast<size_t>(
+      std::clamp<int64_t>(g.in_w - x0, static_cast<int64_t>(first), g.filter_w));
+  for (int32_t fy = 0; fy < g.filter_h; ++fy, patch += row) {
     const int64_t y = y0 + int64_t{fy} * g.dilation_h;
     if (y < 0 || y >= g.in_h) continue;
+    float* to = image + y * g.in_w * g.in_c;
+    if (joined && first == last) continue;
+    if (joined) {
+      AddOrCopy(patch + first * channels, (last - first) * channels, true,
+                to + (x0 + static_cast<int64_t>(first)) * g.in_c);
+      continue;
+    }
     for (int32_t fx = 0; fx < g.filter_w; ++fx) {
       const int64_t x = x0 + int64_t{fx} * g.dilation_w;
       if (x < 0 || x >= g.in_w) continue;
-      AddOrCopy(patch + (static_cast<size_t>(fy) * g.filter_w + static_cast<size_t>(fx)) * channels,
-                channels, true,
-                image + (static_cast<size_t>(y) * g.in_w + static_cast<size_t>(x)) * g.in_c);
+      AddOrCopy(patch + static_cast<size_t>(fx) * channels, channels, true, to + x * g.in_c);
     }
   }
 }
