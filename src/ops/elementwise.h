@@ -17,7 +17,7 @@
 namespace litesmith {
 
 // Elements below which a second thread costs more than it saves.
-inline constexpr size_t kElementGrain = size_t{1} << 15;
+inline constexpr size_t kElementGrain = size_t{1} << 13;
 
 // One input and one output of its shape.
 absl::Status UnaryShape(const ShapeArgs& args, std::vector<Shape>* outputs);
@@ -106,14 +106,15 @@ absl::StatusOr<Kernel> QuantizedUnaryKernel(const PrepareArgs& args, const F& f)
 
 // body(begin, end) over the units of the nest, on several threads where it is long enough.
 template <typename Body>
-void ForUnits(const reference::LoopNest<2>& nest, ThreadPool* threads, Body& body) {
+void ForUnits(const reference::LoopNest<2>& nest, ThreadPool* threads, Body& body,
+              size_t grain = kElementGrain) {
   const auto units = static_cast<size_t>(nest.units());
-  if (threads == nullptr || nest.elements < static_cast<int64_t>(2 * kElementGrain)) {
+  if (threads == nullptr || nest.elements < static_cast<int64_t>(2 * grain)) {
     body(0, units);
     return;
   }
   const size_t per_unit = nest.loops <= 1 ? 1 : static_cast<size_t>(nest.size[0]);
-  threads->ParallelFor(units, std::max<size_t>(1, kElementGrain / per_unit), std::ref(body));
+  threads->ParallelFor(units, std::max<size_t>(1, grain / per_unit), std::ref(body));
 }
 
 // out = f(a, b), broadcast. In place of the first input where it has the output's shape.
@@ -157,7 +158,8 @@ absl::StatusOr<Kernel> BinaryRowKernel(const PrepareArgs& args, const Row& row) 
                                  row(a + at[0], b + at[1], steps, out + to);
                                });
     };
-    ForUnits(nest, run.threads, body);
+    // Rows of int16 take four times as long as those of int8 and float.
+    ForUnits(nest, run.threads, body, sizeof(T) == 2 ? kElementGrain / 4 : kElementGrain);
     return absl::OkStatus();
   };
   return kernel;
