@@ -409,10 +409,6 @@ absl::StatusOr<Kernel> PrepareBatchMatMul(const PrepareArgs& args) {
   if (!s->sizes.adj_y) s->right_bytes = aligned(s->right_elements * TypeSize(y.type));
   LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareByType(args, s));
   kernel.scratch_bytes += s->left_bytes + s->right_bytes;
-  if (args.out(0).elements() == 0) {  // there may be a great many matrices without elements
-    kernel.scratch_bytes = 0;
-    kernel.run = [](const RunArgs&) { return absl::OkStatus(); };
-  }
   kernel.name = MatrixKernelName(args, 0, 1, "batch_matmul");
   return kernel;
 }

@@ -80,7 +80,7 @@ absl::StatusOr<Kernel> BilinearByType(const PrepareArgs& args, const ResizeGeome
   if (args.in(0).type != args.out(0).type) return NoKernel(args);
   switch (args.in(0).type) {
     case schema::TensorType_FLOAT32:
-      if (args.mode == KernelMode::kBest) return FastBilinear(g);
+      if (args.mode == KernelMode::kBest && args.out(0).elements() > 0) return FastBilinear(g);
       return RowsKernel<float>(g, reference::ResizeBilinear<float>);
     case schema::TensorType_UINT8:
       return RowsKernel<uint8_t>(g, reference::ResizeBilinear<uint8_t>);

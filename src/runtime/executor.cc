@@ -261,9 +261,10 @@ class ExecutorImpl final : public SubgraphExecutor, private TensorFrame {
                      threads_ ? threads_->num_threads() : 1};
     const std::vector<TensorView> intermediates = IntermediateViews(subgraph_, node);
     args.intermediates = intermediates;
-    LS_ASSIGN_OR_RETURN(Kernel kernel, op->prepare(args));
-    if (!scratch_.Reserve(kernel.scratch_bytes)) {
-      return absl::ResourceExhaustedError("cannot allocate the kernel's scratch memory");
+    LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareKernel(*op, args));
+    if (kernel.scratch_bytes > program_->options.memory_budget ||
+        !scratch_.Reserve(kernel.scratch_bytes)) {
+      return absl::ResourceExhaustedError("the kernel's scratch memory is more than is allowed");
     }
     const Binding& b = bindings_[s];
     for (size_t i = 0; i < b.num_inputs; ++i)

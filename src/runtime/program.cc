@@ -118,7 +118,7 @@ class Builder {
                      std::max(1, program_.options.num_threads)};
     const std::vector<TensorView> intermediates = IntermediateViews(subgraph_, node_);
     args.intermediates = intermediates;
-    LS_ASSIGN_OR_RETURN(Kernel kernel, op->prepare(args));
+    LS_ASSIGN_OR_RETURN(Kernel kernel, PrepareKernel(*op, args));
     if (IsFoldable(*op, subgraph_, node_, program_.tensors)) {
       bool folded = false;
       LS_RETURN_IF_ERROR(Fold(*op, kernel, inputs, outputs, &folded));
@@ -379,6 +379,15 @@ absl::Status InferNode(const OpRecord& op, const Node& node, std::span<const Ten
     LS_RETURN_IF_ERROR(TensorBytes(outputs[i].type, (*shapes)[i]).status());
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<Kernel> PrepareKernel(const OpRecord& op, const PrepareArgs& args) {
+  LS_ASSIGN_OR_RETURN(Kernel kernel, op.prepare(args));
+  const auto writes = [](const TensorView& out) { return out.present && out.elements() > 0; };
+  if (op.stateful || std::any_of(args.outputs.begin(), args.outputs.end(), writes)) return kernel;
+  kernel.run = [](const RunArgs&) { return absl::OkStatus(); };
+  kernel.scratch_bytes = 0;
+  return kernel;
 }
 
 absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,

@@ -65,6 +65,10 @@ absl::StatusOr<const OpRecord*> RunnableOp(const Node& node);
 absl::Status InferNode(const OpRecord& op, const Node& node, std::span<const TensorView> inputs,
                        std::span<const TensorView> outputs, std::vector<Shape>* shapes);
 
+// The node's kernel; where it has nothing to write, one that does nothing: shapes without elements
+// can ask for any number of rounds.
+absl::StatusOr<Kernel> PrepareKernel(const OpRecord& op, const PrepareArgs& args);
+
 // Initial states: constants known (sparse ones expanded within the budget), inputs with the wanted
 // shapes (which must fit what the file says of the main subgraph).
 absl::StatusOr<std::vector<TensorState>> InitialStates(const Graph& graph,

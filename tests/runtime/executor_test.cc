@@ -206,6 +206,25 @@ TEST(ExecutorTest, MoreMemoryThanAllowedIsAnError) {
   EXPECT_THAT(std::string(Message(executor.status())), HasSubstr("MB allowed"));
 }
 
+// 2^40 matrices and 2^30 columns without elements take no memory and no time.
+TEST(ExecutorTest, ShapesWithoutElements) {
+  constexpr int32_t kMany = 1 << 20;
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {kMany, kMany, 0, 3});
+  const int32_t ones = b.Floats("ones", {3, 2}, {1, 1, 1, 1, 1, 1});
+  b.Output(b.Op(schema::BuiltinOperator_BATCH_MATMUL, "products", {x, ones}, {kMany, kMany, 0, 2},
+                Options(schema::BatchMatMulOptionsT{})));
+  const int32_t picture = b.Input("picture", {1, 2, 2, 0});
+  const int32_t size = b.Ints("size", {2}, {1, 1 << 30});
+  b.Output(b.Op(schema::BuiltinOperator_RESIZE_BILINEAR, "resized", {picture, size},
+                {1, 1, 1 << 30, 0}, Options(schema::ResizeBilinearOptionsT{})));
+  auto executor = Make(b.graph(), {.memory_budget = 1 << 20});
+  ASSERT_NE(executor, nullptr);
+  ASSERT_OK(executor->Run());
+  EXPECT_EQ(executor->output_shape(0), (Shape{kMany, kMany, 0, 2}));
+  EXPECT_EQ(executor->output_shape(1), (Shape{1, 1, 1 << 30, 0}));
+}
+
 TEST(ExecutorTest, ObserverSeesEveryNodeAndCancelStops) {
   auto executor = Make(Chain());
   ASSERT_NE(executor, nullptr);
