@@ -471,8 +471,9 @@ const OpRecord& SumOp() {
   static const OpRecord record = [] {
     OpRecord r = MakeRecord(schema::BuiltinOperator_SUM, {"", "Sum", "ReduceSum"}, SumOrProdVersion,
                             OutputRule::kRange, MeanGradient);
-    // LiteRT's reference kernel takes int16 elements for bytes; the quantizer writes MEAN and MUL.
-    r.quant.int16x8 = false;
+    // LiteRT's reference kernel takes int16 elements for bytes, and int8 ones for unsigned; the
+    // quantizer writes MEAN and MUL.
+    r.quant.int8 = r.quant.int16x8 = false;
     return r;
   }();
   return record;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -112,7 +113,11 @@ class Observer {
       : executor_(std::move(executor)), ranges_(*ranges) {
     executor_->SetObserver([this](size_t n) {
       const Node& node = executor_->graph().main().nodes[n];
-      for (int32_t t : node.outputs) Look(t);
+      if (node.op == schema::BuiltinOperator_RSQRT) {
+        LookAtRoots(node.outputs[0]);
+      } else {
+        for (int32_t t : node.outputs) Look(t);
+      }
       if (IsSequenceLstm(node)) LookInside(n);
       if (IsSvdf(node) && SvdfState(node) >= 0) Look(SvdfState(node));
     });
@@ -134,6 +139,22 @@ class Observer {
   void Look(int32_t t) {
     if (poisoned_ >= 0 || !IsActivation(executor_->graph().main(), t)) return;
     if (!Observe(executor_->tensor(t), &ranges_[static_cast<size_t>(t)])) poisoned_ = t;
+  }
+
+  // The root at the epsilon of a normalization stands beside zeros, whose product with it is zero:
+  // it does not take the steps from the others.
+  void LookAtRoots(int32_t t) {
+    constexpr float kAtEpsilon = 0.999e6f;
+    if (poisoned_ >= 0 || !IsActivation(executor_->graph().main(), t)) return;
+    const std::span<const std::byte> bytes = executor_->tensor(t);
+    const std::span<const float> all(reinterpret_cast<const float*>(bytes.data()),
+                                     bytes.size() / sizeof(float));
+    std::vector<float> counted;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(counted),
+                 [](float v) { return !(v >= kAtEpsilon) || std::isinf(v); });
+    if (counted.empty()) counted.push_back(0.0f);
+    Range& range = ranges_[static_cast<size_t>(t)];
+    if (!Observe(std::as_bytes(std::span<const float>(counted)), &range)) poisoned_ = t;
   }
 
   void LookInside(size_t n) {

@@ -1,6 +1,7 @@
 // Which tensors share a scale, and whose it is.
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "ops/op.h"
@@ -218,8 +219,21 @@ class Chooser {
           }
         }
       }
+      if (integer_[n]) SetReciprocalRoot(subgraph_.nodes[n]);
       for (int32_t t : Results(index)) SetFromRange(t);
     }
+  }
+
+  // Of an operand that is quantized, no root is further out than the one of its least integer; a
+  // sample close to zero must not take the steps from all others.
+  void SetReciprocalRoot(const Node& node) {
+    if (node.op != schema::BuiltinOperator_RSQRT) return;
+    const int32_t x = node.input(0), y = node.output(0);
+    if (!IsActivation(subgraph_, x) || !Known(x) || !HasRange(y) || Known(y)) return;
+    const Ranges::Range& range = ranges_.tensors[static_cast<size_t>(y)];
+    const float most = 1.0f / std::sqrt(out_[static_cast<size_t>(x)].quant.scale[0]);
+    if (range.max <= most) return;
+    Set(y, ActivationParams(kind_, range.min, most), "the least integer's root");
   }
 
   const Subgraph& subgraph_;

@@ -230,8 +230,12 @@ bool RewriteL2Normalization(Subgraph* subgraph, const Node& node, std::vector<No
   const int32_t x = node.inputs[0];
   const int32_t square = e.Step(kMul, "/square", {x, x}, Options(schema::MulOptionsT{}));
   const int32_t sum = e.Sum(square, e.LastAxis());
+  // No norm is below 1e-6 for TFLite. The integers of the sum do not change.
+  const int32_t least =
+      e.Step(schema::BuiltinOperator_MAXIMUM, "/least", {sum, e.Constant("/epsilon", 1e-12f)},
+             Options(schema::MaximumMinimumOptionsT{}), sum);
   // The reciprocal root, not a division: of nothing but zeros it makes zeros, where DIV fails.
-  const int32_t factor = e.Step(schema::BuiltinOperator_RSQRT, "/rsqrt", {sum}, {}, sum);
+  const int32_t factor = e.Step(schema::BuiltinOperator_RSQRT, "/rsqrt", {least}, {}, least);
   e.Last(kMul, {x, factor}, Options(schema::MulOptionsT{}));
   return true;
 }

@@ -187,14 +187,29 @@ QuantParams ConstantParams(RecipeKind kind, std::span<const float> values) {
 }
 
 QuantParams MinMaxWeightParams(std::span<const float> values, const Shape& shape, int axis,
-                               TensorType type) {
+                               TensorType type, bool symmetric) {
   constexpr float kLeast = 1e-9f;
   QuantParams params;
+  params.axis = std::max(axis, 0);
+  if (!symmetric) {
+    const auto highest = static_cast<float>(WeightLimit(type)), lowest = -highest - 1.0f;
+    const size_t channels = axis < 0 ? 1 : static_cast<size_t>(shape[static_cast<size_t>(axis)]);
+    std::vector<float> low(channels, 0.0f), high(channels, 0.0f);
+    ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
+      low[c] = std::min(low[c], values[i]);
+      high[c] = std::max(high[c], values[i]);
+    });
+    for (size_t c = 0; c < channels; ++c) {
+      params.scale.push_back(std::max(high[c] - low[c], kLeast) / (highest - lowest));
+      params.zero_point.push_back(
+          static_cast<int64_t>(std::nearbyint(lowest - low[c] / params.scale[c])));
+    }
+    return params;
+  }
   for (const float half : HalfRanges(values, shape, axis)) {
     params.scale.push_back(std::max(half, kLeast) / static_cast<float>(WeightLimit(type)));
   }
   params.zero_point.assign(params.scale.size(), 0);
-  params.axis = std::max(axis, 0);
   return params;
 }
 
@@ -263,11 +278,14 @@ Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape
   const int axis = params.per_channel() ? params.axis : -1;
   std::vector<int8_t> out(values.size());
   const bool int4 = type == schema::TensorType_INT4;
-  if (kind == RecipeKind::kWeightOnly || (kind == RecipeKind::kDynamic && int4)) {
+  const bool shifted = std::any_of(params.zero_point.begin(), params.zero_point.end(),
+                                   [](int64_t zero) { return zero != 0; });
+  if (shifted || kind == RecipeKind::kWeightOnly || (kind == RecipeKind::kDynamic && int4)) {
+    // All of int4's values are for use; symmetric ones do not come to the least.
+    const float high = limit, low = shifted || int4 ? -high - 1.0f : -high;
     ForEachWeight(values.size(), shape, axis, [&](size_t c, size_t i) {
-      const float bound = limit;
-      out[i] = static_cast<int8_t>(
-          std::clamp(std::nearbyint(values[i] / params.scale[c]), -bound, bound));
+      const float scaled = values[i] / params.scale[c] + static_cast<float>(params.zero_point[c]);
+      out[i] = static_cast<int8_t>(std::clamp(std::nearbyint(scaled), low, high));
     });
   } else if (kind == RecipeKind::kDynamic) {
     const std::vector<double> scale = UnroundedScales(values, shape, params, limit);

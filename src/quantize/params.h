@@ -27,9 +27,9 @@ QuantParams WeightParams(std::span<const float> values, const Shape& shape, int 
                          TensorType type = schema::TensorType_INT8);
 
 // The same as the LiteRT quantizer's min-max algorithm has it, for the recipes that only it knows:
-// narrow channels keep their own scale.
+// narrow channels keep their own scale. Not `symmetric`: zero points, and all of the type's values.
 QuantParams MinMaxWeightParams(std::span<const float> values, const Shape& shape, int axis,
-                               TensorType type);
+                               TensorType type, bool symmetric = true);
 
 // The largest weight of a type. Of int16: SVDF's time weights, of which TFLite uses 10 bits and
 // leaves the others to their sum.
@@ -47,7 +47,8 @@ QuantParams BiasParams(float input_scale, const QuantParams& weights);
 
 // The integers. Types: INT8 or INT16 for activations, INT8 or INT4 (packed) for weights, INT32 or
 // INT64 for biases, FLOAT16 clamped to its range. Weights of the recipes that MinMaxWeightParams is
-// for are rounded as it goes with them: quotients in float, halves to even.
+// for, and all with zero points, are rounded as it goes with them: quotients in float, halves to
+// even.
 Blob QuantizeActivation(std::span<const float> values, TensorType type, const QuantParams& params);
 Blob QuantizeWeights(RecipeKind kind, std::span<const float> values, const Shape& shape,
                      const QuantParams& params, TensorType type = schema::TensorType_INT8);

@@ -210,7 +210,8 @@ void PlanWeightOnlyNode(const Subgraph& subgraph, size_t n, const OpRecord& op,
                       fmt::format("int{} weights, dequantized before it", choice.weight_bits)};
     TensorPlan& planned = plan->tensors[static_cast<size_t>(node.inputs[i])];
     planned.type = choice.weight_bits == 4 ? schema::TensorType_INT4 : schema::TensorType_INT8;
-    planned.quant = MinMaxWeightParams(weights.data.As<float>(), weights.shape, axis, planned.type);
+    planned.quant = MinMaxWeightParams(weights.data.As<float>(), weights.shape, axis, planned.type,
+                                       choice.symmetric);
     planned.why = planned.quant.per_channel() ? "weights, per channel" : "weights";
   }
 }
@@ -269,6 +270,7 @@ absl::StatusOr<std::vector<Choice>> ChooseTreatments(const Graph& graph,
     out[n].treatment = entry.treatment;
     out[n].min_weight_elements = entry.min_weight_elements;
     out[n].weight_bits = entry.weight_bits;
+    out[n].symmetric = entry.symmetric;
     if (entry.treatment == Treatment::kFloat) {
       out[n].why = fmt::format("'{}' keeps it float", Printable(entry.regex));
     }

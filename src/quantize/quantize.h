@@ -56,6 +56,7 @@ struct RecipeEntry {
   Treatment treatment = Treatment::kFloat;
   int64_t min_weight_elements = 0;  // dynamic and weight-only: smaller weights stay float
   int weight_bits = 8;              // 4, with 8-bit or float activations: see Recipe
+  bool symmetric = true;            // false, weight-only: weights have zero points
 };
 
 // Weights with fewer elements stay float in the dynamic recipe, as in TFLite.

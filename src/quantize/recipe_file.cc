@@ -64,7 +64,7 @@ absl::Status CheckWeightBits(int64_t weight_bits, int64_t activation_bits) {
       weight_bits);
 }
 
-// Sets treatment and weight_bits.
+// Sets treatment, weight_bits and symmetric.
 absl::Status ReadTreatment(const Json& config, RecipeEntry* entry) {
   const Json none = Json::object();
   const auto object = [&](const char* key) -> absl::StatusOr<const Json*> {
@@ -82,8 +82,13 @@ absl::Status ReadTreatment(const Json& config, RecipeEntry* entry) {
   LS_ASSIGN_OR_RETURN(const int64_t weight_bits, Member<int64_t>(*weights, "num_bits", 8));
   if (weight_bits != 8 && weight_bits != 4)
     return Unsupported("weights of {} bits are not supported; take 8 or 4", weight_bits);
+  // Only a float operator does not mind zero points.
+  entry->symmetric = true;
+  if (precision == "FLOAT" && explicit_dequantize && activations->empty()) {
+    LS_ASSIGN_OR_RETURN(entry->symmetric, Member<bool>(*weights, "symmetric", true));
+  }
   LS_RETURN_IF_ERROR(
-      CheckTensorConfig(*weights, "weights", weight_bits, true, "CHANNELWISE", "INT"));
+      CheckTensorConfig(*weights, "weights", weight_bits, entry->symmetric, "CHANNELWISE", "INT"));
   entry->weight_bits = static_cast<int>(weight_bits);
   const bool integer = precision == "INTEGER";
   if (integer == explicit_dequantize || (!integer && precision != "FLOAT") ||
@@ -193,7 +198,8 @@ OrderedJson EntryJson(const RecipeEntry& entry) {
   if (treatment == Treatment::kFloat16) {
     config["weight_tensor_config"] = TensorConfig(16, true, "TENSORWISE", "FLOAT");
   } else if (treatment != Treatment::kFloat) {
-    config["weight_tensor_config"] = TensorConfig(entry.weight_bits, true, "CHANNELWISE", "INT");
+    config["weight_tensor_config"] =
+        TensorConfig(entry.weight_bits, entry.symmetric, "CHANNELWISE", "INT");
   }
   const bool real = treatment == Treatment::kFloat || treatment == Treatment::kFloat16;
   const bool behind = treatment == Treatment::kFloat16 || treatment == Treatment::kWeightOnly;

@@ -10,6 +10,7 @@ struct Choice {
   Treatment treatment = Treatment::kFloat;
   int64_t min_weight_elements = 0;
   int weight_bits = 8;
+  bool symmetric = true;
   std::string why;  // of a node that stays float
 };
 // Of every node of the main subgraph.

@@ -5,6 +5,7 @@ LiteRT quantizer is installed, weights and scales are those of its files.
 Environment: LITESMITH_PROGRAM, the command under test.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from litert_peer import ModelBuilder, Peer, run_litert
 from test_recurrent import numbers, small
 
-RECIPES = ('dynamic_wi4_afp32', 'weight_only_wi4_afp32', 'weight_only_wi8_afp32')
+RECIPES = ('dynamic_wi4_afp32', 'weight_only_wi4_afp32', 'weight_only_wi8_afp32', 'asymmetric_wi4', 'asymmetric_wi8')
 WEIGHTS = {schema.TensorType.INT4, schema.TensorType.INT8}
 
 
@@ -73,8 +74,22 @@ def product(rng, m):
   return [numbers(rng, 1, rows, depth)], f'{rows}x{depth} to {units} adj {adj}'
 
 
-def litesmith(path, recipe, folder):
-  out = os.path.join(folder, recipe + '.tflite')
+def asymmetric(name):
+  """The recipe in both programs' form; None for one that has a name."""
+  if not name.startswith('asymmetric'):
+    return None
+  weights = {'num_bits': int(name[-1]), 'symmetric': False, 'granularity': 'CHANNELWISE', 'dtype': 'INT'}
+  return [{'regex': '.*', 'operation': '*', 'algorithm_key': 'min_max_uniform_quantize',
+           'op_config': {'weight_tensor_config': weights, 'compute_precision': 'FLOAT', 'explicit_dequantize': True,
+                         'skip_checks': False, 'min_weight_elements': 0}}]
+
+
+def litesmith(path, name, folder):
+  out, recipe = os.path.join(folder, name + '.tflite'), name
+  if asymmetric(name):
+    recipe = os.path.join(folder, name + '.json')
+    with open(recipe, 'w') as f:
+      json.dump(asymmetric(name), f)
   done = subprocess.run([os.environ['LITESMITH_PROGRAM'], 'quantize', path, '-o', out, '--recipe', recipe],
                         capture_output=True, text=True, timeout=60)
   if done.returncode != 0:
@@ -90,7 +105,7 @@ def official(source, name):
   except ImportError:
     return None
   q = quantizer.Quantizer(bytearray(source))
-  q.load_quantization_recipe(getattr(recipe, name)())
+  q.load_quantization_recipe(asymmetric(name) or getattr(recipe, name)())
   return bytes(q.quantize().quantized_model)
 
 
@@ -144,7 +159,7 @@ def main():
       with tempfile.TemporaryDirectory() as folder:
         compared += check(peer, rng, make, folder)
   print(f"{compared} files have the LiteRT quantizer's weights")
-  peer.finish(2 * 5 * 3 * each * 9 // 10)
+  peer.finish(2 * 5 * len(RECIPES) * each * 9 // 10)
 
 
 if __name__ == '__main__':

@@ -201,6 +201,46 @@ TEST(WeightOnly, StoredAsIntegersComputedInFloat) {
   }
 }
 
+// A table of positive numbers: all 16 integers are used.
+TEST(WeightOnly, ZeroPoints) {
+  std::vector<float> values = Noise(30 * 8, 9);
+  for (float& v : values) v = 0.5f + 0.5f * v;
+  GraphBuilder b;
+  const int32_t ids = b.Input("ids", {3}, schema::TensorType_INT32);
+  b.Output(b.Op(schema::BuiltinOperator_EMBEDDING_LOOKUP, "rows",
+                {ids, b.Floats("table", {30, 8}, values)}, {3, 8}));
+  constexpr char kText[] = R"([{"regex": ".*", "operation": "EMBEDDING_LOOKUP", "op_config": {
+      "weight_tensor_config": {"num_bits": 4, "symmetric": false, "granularity": "CHANNELWISE"},
+      "compute_precision": "FLOAT", "explicit_dequantize": true}}])";
+  QuantizeOptions options;
+  ASSERT_OK_AND_ASSIGN(options.entries, ParseRecipe(kText));
+  EXPECT_FALSE(options.entries[0].symmetric);
+  ASSERT_OK_AND_ASSIGN(options.entries, ParseRecipe(RecipeText(options.entries)));
+  ASSERT_OK_AND_ASSIGN(options.recipe, LeadingRecipe(options.entries));
+  EXPECT_EQ(options.recipe.alias, "weightsw4");
+  ASSERT_OK_AND_ASSIGN(Graph quantized, Quantize(b.graph(), nullptr, options, Context{}));
+  FinishForWriting(&quantized);
+  const Node* node = NodeOf(quantized, "rows");
+  ASSERT_NE(node, nullptr);
+  const Node* before = NodeOf(quantized, Operand(quantized, *node, 1).name);
+  ASSERT_NE(before, nullptr);
+  const Tensor& table = Operand(quantized, *before, 0);
+  EXPECT_EQ(table.type, schema::TensorType_INT4);
+  EXPECT_THAT(table.quant.zero_point, ::testing::Each(-8));
+  std::vector<int8_t> unpacked(values.size());
+  UnpackInt4(table.data.bytes.data(), unpacked.size(), unpacked.data());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float scale = table.quant.scale[i / 8];
+    EXPECT_NEAR(static_cast<float>(unpacked[i] + 8) * scale, values[i], 0.501f * scale);
+  }
+  EXPECT_OK(CheckTarget(quantized, Target::kLitert));
+  // Static and dynamic kernels want symmetric weights.
+  constexpr char kDynamic[] = R"([{"regex": ".*", "op_config": {
+      "weight_tensor_config": {"num_bits": 4, "symmetric": false},
+      "compute_precision": "INTEGER"}}])";
+  EXPECT_THAT(std::string(Message(ParseRecipe(kDynamic).status())), HasSubstr("symmetric"));
+}
+
 // The files that the recipes are written as say the same again, and mix.
 TEST(WeightOnly, RecipeFiles) {
   for (const char* recipe : {"dynamicw4", "weights", "weightsw4"}) {

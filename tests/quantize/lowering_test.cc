@@ -96,6 +96,10 @@ int32_t Cumsum(GraphBuilder* b, int32_t x) {
   return b->Op(schema::BuiltinOperator_CUMSUM, "y", {x, b->Ints("axis", {}, {2})}, kShape,
                Options(options));
 }
+int32_t Sum(GraphBuilder* b, int32_t x) {
+  return b->Op(schema::BuiltinOperator_SUM, "y", {x, b->Ints("axis", {}, {2})}, {1, 12},
+               Options(schema::ReducerOptionsT{}));
+}
 int32_t CastToIntAndBack(GraphBuilder* b, int32_t x) {
   const int32_t integers =
       b->Op(schema::BuiltinOperator_CAST, "i", {x}, kShape, {}, schema::TensorType_INT32);
@@ -210,14 +214,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Round", 40, Unary<schema::BuiltinOperator_ROUND>, 50, 20},
         Case{"Pow", 2, Power, 70, 25}, Case{"Cumsum", 2, Cumsum, 70, 25},
         Case{"CastToIntAndBack", 50, CastToIntAndBack, 50, 15}, Case{"ArgMax", 3, ArgMax, 200, 0},
-        Case{"AddN", 3, AddN, 70, 25},
+        Case{"AddN", 3, AddN, 70, 25}, Case{"Sum", 2, Sum, 70, 25},
         Case{"ReluN1To1", 3, Unary<schema::BuiltinOperator_RELU_N1_TO_1>, 70, 0},
         Case{"Relu0To1", 3, Unary<schema::BuiltinOperator_RELU_0_TO_1>, 70, 0},
         Case{"LocalResponse", 2, LocalResponse, 60, 25},
         Case{"FloorDiv", 40, ByConstant<schema::BuiltinOperator_FLOOR_DIV>, 50, 20},
         Case{"FloorMod", 2, ByConstant<schema::BuiltinOperator_FLOOR_MOD>, 40, 10},
-        Case{"ReverseSequence", 2, ReverseSequence, 70, 30}, Case{"ScatterNd", 2, ScatterNd, 70, 30},
-        Case{"TopK", 2, TopK, 70, 30}, Case{"OneHot", 3, OneHot, 60, 30},
+        Case{"ReverseSequence", 2, ReverseSequence, 70, 30},
+        Case{"ScatterNd", 2, ScatterNd, 70, 30}, Case{"TopK", 2, TopK, 70, 30},
+        Case{"OneHot", 3, OneHot, 60, 30},
         Case{"Less", 3, Compare<schema::BuiltinOperator_LESS>, 60, 0},
         Case{"LessEqual", 3, Compare<schema::BuiltinOperator_LESS_EQUAL>, 60, 0},
         Case{"Greater", 3, Compare<schema::BuiltinOperator_GREATER>, 60, 0},
@@ -250,6 +255,20 @@ TEST(LoweredL2Normalization, ZerosStayZeros) {
   ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, For("int16x8"), Context{}));
   const Values zeros = RunOn(out, {0, 0, 0, 0});
   EXPECT_EQ(zeros.bytes, std::vector<std::byte>(16));
+}
+
+// Samples of nothing but zeros neither fail nor cost the others their steps.
+TEST(LoweredL2Normalization, SamplesOfZeros) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 4});
+  b.Output(b.Op(schema::BuiltinOperator_L2_NORMALIZATION, "y", {x}, {1, 4}));
+  MemoryDataset data;
+  data.Add({1, 4}, {1, -2, 3, -4});
+  data.Add({1, 4}, {0, 0, 0, 0});
+  data.Add({1, 4}, {0.5f, 0.4f, -0.7f, 1});
+  ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, For("int16x8"), Context{}));
+  const std::vector<float> point = {1, -1.5f, 2, -2.5f};
+  EXPECT_GT(Decibels(RunOn(b.graph(), point), RunOn(out, point)), 40.0);
 }
 
 }  // namespace
