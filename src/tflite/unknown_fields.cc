@@ -19,10 +19,12 @@ class Walk {
   absl::Status Table(const uint8_t* table, int index) {
     const TableFacts& facts = schema_.tables[static_cast<size_t>(index)];
     const uint8_t* vtable = table - LoadLE<int32_t>(table);
-    // Without a single field a vtable has two entries; a broken one may claim fewer.
-    const size_t entries = std::max<size_t>(LoadLE<uint16_t>(vtable) / 2, 2);
+    // Without a single field a vtable has two entries; the verifier lets fewer pass.
+    const size_t vtable_bytes = LoadLE<uint16_t>(vtable);
+    if (vtable_bytes < 4) return Invalid("a table {} without a size", facts.name);
+    const size_t entries = vtable_bytes / 2;
     LS_RETURN_IF_ERROR(Take(64 + 16 * facts.fields.size()));
-    Reach(vtable + LoadLE<uint16_t>(vtable));
+    Reach(vtable + vtable_bytes);
     Reach(table + LoadLE<uint16_t>(vtable + 2));
     for (size_t i = 0; i + 2 < entries; ++i) {
       const uint16_t offset = LoadLE<uint16_t>(vtable + 4 + 2 * i);

@@ -368,6 +368,21 @@ TEST(Broken, NumbersOutOfRange) {
   EXPECT_THAT(Error(buffer), HasSubstr("uses buffer 9, but there are only 1"));
 }
 
+// FlatBuffers' verifier lets it pass; what should be the table's size would lie behind the file.
+TEST(Broken, FieldListShorterThanItsHead) {
+  std::vector<std::byte> bytes = Build({});
+  while (bytes.size() % 4 != 0) bytes.push_back(std::byte{0});
+  const auto* model = schema::GetModel(bytes.data());
+  const auto* table = reinterpret_cast<const std::byte*>(model->buffers()->Get(0));
+  const auto to_fields = static_cast<int32_t>(table - (bytes.data() + bytes.size()));
+  std::memcpy(bytes.data() + (table - bytes.data()), &to_fields, sizeof(to_fields));
+  bytes.push_back(std::byte{2});
+  bytes.push_back(std::byte{0});
+  const std::vector<std::byte> exact(bytes);  // nothing behind it
+  EXPECT_THAT(std::string(Message(ParseTflite(exact, nullptr, Context()).status())),
+              HasSubstr("a table Buffer without a size"));
+}
+
 // A small file whose tensors all share one long vector would unpack to gigabytes.
 TEST(Broken, SharedPartsAreBounded) {
   FlatBufferBuilder b;
