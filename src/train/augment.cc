@@ -14,6 +14,30 @@ int32_t Mirrored(int32_t i, int32_t size) {
   return i < size ? i : 2 * (size - 1) - i;
 }
 
+// One row moved to the left by `right` pixels, mirrored at its ends, and turned round where `flip`
+// says so.
+void CopyShifted(const float* row, int32_t width, int32_t channels, int32_t right, bool flip,
+                 float* to) {
+  const auto copy = [&](int32_t x) {
+    const int32_t from = Mirrored(x + right, width);
+    const float* pixel = row + static_cast<ptrdiff_t>(flip ? width - 1 - from : from) * channels;
+    float* here = to + static_cast<ptrdiff_t>(x) * channels;
+    // Pixels are too short for a call.
+    for (int32_t c = 0; c < channels; ++c) here[c] = pixel[c];
+  };
+  // Pixels [begin, end) come from inside the row.
+  const int32_t begin = std::clamp(-right, 0, width), end = std::clamp(width - right, begin, width);
+  for (int32_t x = 0; x < begin; ++x) copy(x);
+  if (flip) {
+    for (int32_t x = begin; x < end; ++x) copy(x);
+  } else {
+    std::copy_n(row + static_cast<ptrdiff_t>(begin + right) * channels,
+                static_cast<ptrdiff_t>(end - begin) * channels,
+                to + static_cast<ptrdiff_t>(begin) * channels);
+  }
+  for (int32_t x = end; x < width; ++x) copy(x);
+}
+
 }  // namespace
 
 absl::Status CheckAugmentation(const Augmentation& augmentation,
@@ -43,14 +67,10 @@ void Augmenter::Apply(int64_t sample, const Shape& shape, std::span<const float>
     right = draw(width);
   }
   float* to = out.data();
-  for (int32_t y = 0; y < height; ++y) {
-    const float* row =
-        in.data() + static_cast<ptrdiff_t>(Mirrored(y + down, height)) * width * channels;
-    for (int32_t x = 0; x < width; ++x) {
-      const int32_t from = Mirrored(x + right, width);
-      const float* pixel = row + static_cast<ptrdiff_t>(flip ? width - 1 - from : from) * channels;
-      to = std::copy_n(pixel, channels, to);
-    }
+  const auto row_size = static_cast<size_t>(width) * static_cast<size_t>(channels);
+  for (int32_t y = 0; y < height; ++y, to += row_size) {
+    const float* row = in.data() + static_cast<size_t>(Mirrored(y + down, height)) * row_size;
+    CopyShifted(row, width, channels, right, flip, to);
   }
 }
 
