@@ -153,7 +153,7 @@ absl::StatusOr<Kernel> PrepareNearest(const PrepareArgs& args) {
   const size_t size = TypeSize(args.in(0).type);
   if (args.in(0).type != args.out(0).type || size == 0) return NoKernel(args);
   const size_t pixel = size * static_cast<size_t>(g.channels);
-  if (args.mode == KernelMode::kBest && pixel > 0) {
+  if (args.mode == KernelMode::kBest && args.out(0).elements() > 0) {
     Kernel kernel = FastNearest(g, pixel);
     kernel.name = KernelName(args);
     return kernel;

@@ -218,6 +218,9 @@ TEST(ExecutorTest, ShapesWithoutElements) {
   const int32_t size = b.Ints("size", {2}, {1, 1 << 30});
   b.Output(b.Op(schema::BuiltinOperator_RESIZE_BILINEAR, "resized", {picture, size},
                 {1, 1, 1 << 30, 0}, Options(schema::ResizeBilinearOptionsT{})));
+  const int32_t none = b.Input("none", {0, 2, 2, 3});
+  b.Output(b.Op(schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR, "nearest", {none, size},
+                {0, 1, 1 << 30, 3}, Options(schema::ResizeNearestNeighborOptionsT{})));
   auto executor = Make(b.graph(), {.memory_budget = 1 << 20});
   ASSERT_NE(executor, nullptr);
   ASSERT_OK(executor->Run());
