@@ -79,7 +79,32 @@ class Chooser {
   void SetFromRange(int32_t t) {
     if (!HasRange(t) || Known(t)) return;
     const Ranges::Range& range = ranges_.tensors[static_cast<size_t>(t)];
-    Set(t, ActivationParams(kind_, range.min, range.max), "calibrated range");
+    QuantParams quant = ActivationParams(kind_, range.min, range.max);
+    const float least = LeastScale(uses_.producer[static_cast<size_t>(t)]);
+    const bool wider = quant.scale[0] < least;
+    if (wider) quant.scale[0] = least;
+    Set(t, quant, wider ? "the finest that its operands allow" : "calibrated range");
+  }
+
+  // A difference of nearly equal values is no finer than its operands, whose scales TFLite's
+  // kernels for it divide by the result's: LiteRT ends the program where the quotient is beyond
+  // 2^19 (in int8; squared, 2^12) or 2^14 (16x8). With room for operands that get a wider scale
+  // from others.
+  float LeastScale(int32_t n) const {
+    if (n < 0 || !integer_[static_cast<size_t>(n)]) return 0.0f;
+    const schema::BuiltinOperator op = node(n).op;
+    const bool squared = op == schema::BuiltinOperator_SQUARED_DIFFERENCE;
+    if (op != schema::BuiltinOperator_ADD && op != schema::BuiltinOperator_SUB && !squared) {
+      return 0.0f;
+    }
+    float most = 0.0f;
+    for (int32_t t : node(n).inputs) {
+      if (!HasRange(t)) continue;
+      const Ranges::Range& range = ranges_.tensors[static_cast<size_t>(t)];
+      most = std::max(most, ActivationParams(kind_, range.min, range.max).scale[0]);
+    }
+    if (squared) return most * most * 0x1.0p-9f;
+    return most * (kind_ == RecipeKind::kInt8 ? 0x1.0p-16f : 0x1.0p-11f);
   }
 
   void SetFixedOutputs() {

@@ -540,6 +540,30 @@ TEST(AllowFloat, ListsEveryNodeThatCannotBeQuantized) {
   EXPECT_THAT(std::string(Message(typed.status())), ::testing::HasSubstr("output 'y'"));
 }
 
+// LiteRT ends the program where the operands' scales are too far above the result's.
+TEST(Scales, ADifferenceIsNoFinerThanItsOperands) {
+  for (const auto op :
+       {kAdd, schema::BuiltinOperator_SUB, schema::BuiltinOperator_SQUARED_DIFFERENCE}) {
+    for (const char* recipe : {"int8", "int16x8"}) {
+      GraphBuilder b;
+      const int32_t x = b.Input("x", {1, 4});
+      const int32_t minus = b.Op(kMul, "minus", {x, b.Floats("factor", {}, {-1})}, {1, 4});
+      b.Output(b.Op(op, "y", {x, op == kAdd ? minus : x}, {1, 4}));
+      MemoryDataset data = Between({1, 4}, -2, 2);
+      ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, For(recipe), Context{}));
+      const bool wide = For(recipe).recipe.kind == RecipeKind::kInt16x8;
+      for (const Node& node : out.main().nodes) {
+        const bool squared = node.op == schema::BuiltinOperator_SQUARED_DIFFERENCE;
+        if (node.op != kAdd && node.op != schema::BuiltinOperator_SUB && !squared) continue;
+        const double in = 2.0 * TensorAt(out, node.inputs[0]).quant.scale[0];
+        const double to = TensorAt(out, node.outputs[0]).quant.scale[0];
+        EXPECT_LT(squared ? in * in / (to * 0x1p14) : in / (to * (wide ? 0x1p15 : 0x1p20)), 1.0)
+            << OperatorName(node) << " " << recipe;
+      }
+    }
+  }
+}
+
 TEST(AllowFloat, GoesBackToIntegersAfterAFloatNode) {
   // FLOOR_MOD by what is computed stays float; what follows it need not.
   GraphBuilder b;
