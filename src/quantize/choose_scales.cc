@@ -93,6 +93,7 @@ class Chooser {
   float LeastScale(int32_t n) const {
     if (n < 0 || !integer_[static_cast<size_t>(n)]) return 0.0f;
     const schema::BuiltinOperator op = node(n).op;
+    if (kind_ == RecipeKind::kInt16x8 && HasWeights(op)) return LeastProductScale(node(n));
     const bool squared = op == schema::BuiltinOperator_SQUARED_DIFFERENCE;
     if (op != schema::BuiltinOperator_ADD && op != schema::BuiltinOperator_SUB && !squared) {
       return 0.0f;
@@ -105,6 +106,32 @@ class Chooser {
     }
     if (squared) return most * most * 0x1.0p-9f;
     return most * (kind_ == RecipeKind::kInt8 ? 0x1.0p-16f : 0x1.0p-11f);
+  }
+
+  static bool HasWeights(schema::BuiltinOperator op) {
+    return op == schema::BuiltinOperator_CONV_2D ||
+           op == schema::BuiltinOperator_DEPTHWISE_CONV_2D ||
+           op == schema::BuiltinOperator_TRANSPOSE_CONV ||
+           op == schema::BuiltinOperator_FULLY_CONNECTED;
+  }
+
+  // Sums of 64 bits are scaled by less than 128 (MultiplyByQuantizedMultiplier of TFLite), which a
+  // result that is always about zero would ask for.
+  float LeastProductScale(const Node& product) const {
+    const int32_t weights = product.input(1);
+    if (weights < 0) return 0.0f;
+    const Tensor& tensor = subgraph_.tensors[static_cast<size_t>(weights)];
+    if (!tensor.is_constant() || tensor.type != schema::TensorType_FLOAT32) return 0.0f;
+    float most = 0.0f;
+    for (const float w : tensor.data.As<float>()) most = std::max(most, std::abs(w));
+    float least = 0.0f;
+    for (const int32_t t : product.inputs) {
+      if (!HasRange(t)) continue;
+      const Ranges::Range& range = ranges_.tensors[static_cast<size_t>(t)];
+      least = std::max(least, ActivationParams(kind_, range.min, range.max).scale[0] *
+                                  (most / 127.0f) * 0x1.0p-6f);
+    }
+    return least;
   }
 
   void SetFixedOutputs() {

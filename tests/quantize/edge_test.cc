@@ -564,6 +564,27 @@ TEST(Scales, ADifferenceIsNoFinerThanItsOperands) {
   }
 }
 
+// Kernels with 64-bit sums scale them by less than 128.
+TEST(Scales, AProductThatIsAboutZeroCanBeRun) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 4});
+  const int32_t both =
+      b.Op(schema::BuiltinOperator_CONCATENATION, "both", {x, x}, {1, 8}, Options([] {
+             schema::ConcatenationOptionsT options;
+             options.axis = 1;
+             return options;
+           }()));
+  const int32_t weights = b.Floats("w", {1, 8}, {9, 5, -3, 1, -9, -5, 3, -1});
+  b.Output(b.Op(schema::BuiltinOperator_FULLY_CONNECTED, "y",
+                {both, weights, b.Floats("bias", {1}, {1e-7f})}, {1, 1},
+                Options(schema::FullyConnectedOptionsT{})));
+  MemoryDataset data = Between({1, 4}, -2, 2);
+  ASSERT_OK_AND_ASSIGN(const Graph out, Quantize(b.graph(), &data, For("int16x8"), Context{}));
+  ASSERT_OK_AND_ASSIGN(auto executor,
+                       Executor::Create(std::make_shared<const Graph>(out), ExecutorOptions{}));
+  ASSERT_OK(executor->Run());
+}
+
 TEST(AllowFloat, GoesBackToIntegersAfterAFloatNode) {
   // FLOOR_MOD by what is computed stays float; what follows it need not.
   GraphBuilder b;
