@@ -1,5 +1,6 @@
 #include "kernels/table_int16.h"
 
+#include <limits>
 #include <vector>
 
 #include "base/random.h"
@@ -45,6 +46,18 @@ TEST(TableInt16, LookupIsTheReferences) {
       }
     });
   }
+}
+
+// Scales at the end of their range: infinite ends, and functions of what is no number.
+TEST(TableInt16, EntriesThatAreNoNumbersAreZero) {
+  Table16 table{};
+  table.fill(7);
+  const float most = std::numeric_limits<float>::max();
+  reference::FillTable16<float>(
+      most, 0, 1.0f, 0, [](float x) { return x; }, table.data());
+  EXPECT_EQ(table.back(), 32767);  // infinity
+  table.back() = 0;
+  EXPECT_THAT(table, ::testing::Each(0));
 }
 
 TEST(TableInt16, SigmoidsAreTheReferences) {

@@ -42,7 +42,10 @@ void FillTable16(Real in_scale, int32_t in_zero, Real out_scale, int32_t out_zer
   const Real half_step = step / 2;
   const Real scale = static_cast<Real>(kHigh - kLow + 1) / (out_max - out_min);
   const auto store = [](Real value) {
-    return static_cast<int16_t>(std::min<Real>(std::max<Real>(value, Real(kLow)), Real(kHigh)));
+    // A NaN, of scales near the end of their range, becomes 0, as it does by the conversions of x86
+    // and Arm.
+    return static_cast<int16_t>(
+        TruncateToInt32(std::min<Real>(std::max<Real>(value, Real(kLow)), Real(kHigh))));
   };
   for (int i = 0; i < kSteps; ++i) {
     const Real at = in_min + static_cast<Real>(i) * step;
