@@ -55,9 +55,8 @@ TEST(TableInt16, EntriesThatAreNoNumbersAreZero) {
   const float most = std::numeric_limits<float>::max();
   reference::FillTable16<float>(
       most, 0, 1.0f, 0, [](float x) { return x; }, table.data());
-  EXPECT_EQ(table.back(), 32767);  // infinity
-  table.back() = 0;
-  EXPECT_THAT(table, ::testing::Each(0));
+  for (int i = 0; i + 1 < reference::kTable16Size; ++i) EXPECT_EQ(table[i], 0) << i;
+  EXPECT_EQ(table[reference::kTable16Size - 1], 32767);  // infinity
 }
 
 TEST(TableInt16, SigmoidsAreTheReferences) {
