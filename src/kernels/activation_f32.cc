@@ -22,6 +22,17 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+// What Highway's functions are given for x; the callers put NaNs back. Emulated vectors convert
+// them to integers by a cast, which C++ leaves open.
+template <class V>
+HWY_INLINE V Number(V x) {
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+  return hn::IfThenElseZero(hn::Eq(x, x), x);
+#else
+  return x;
+#endif
+}
+
 // 1 / (1 + e^-x) without an exponential that overflows; e^x below -9, as LiteRT's kernels.
 struct LogisticStep {
   template <class D, class V>
@@ -87,7 +98,7 @@ struct ApplyStep {
   template <class D>
   HWY_ATTR HWY_INLINE void operator()(D d, size_t i) const {
     const auto x = hn::LoadU(d, in + i);
-    const auto y = Function()(d, x);
+    const auto y = Function()(d, Number(x));
     hn::StoreU(hn::IfThenElse(hn::Eq(x, x), y, x), d, out + i);
   }
 };
@@ -126,7 +137,7 @@ void Softmax(const float* in, size_t depth, float beta, float* out) {
   auto sums = hn::Zero(d);
   for (size_t i = 0; i < whole; i += lanes) {
     const auto x = hn::Mul(hn::Sub(hn::LoadU(d, in + i), hn::Set(d, most)), hn::Set(d, beta));
-    const auto e = hn::IfThenElse(hn::Eq(x, x), hn::Exp(d, x), x);
+    const auto e = hn::IfThenElse(hn::Eq(x, x), hn::Exp(d, Number(x)), x);
     sums = hn::Add(sums, e);
     hn::StoreU(e, d, out + i);
   }
@@ -134,7 +145,7 @@ void Softmax(const float* in, size_t depth, float beta, float* out) {
   const hn::CappedTag<float, 1> one;
   for (size_t i = whole; i < depth; ++i) {
     const auto x = hn::Set(one, (in[i] - most) * beta);
-    const auto e = hn::IfThenElse(hn::Eq(x, x), hn::Exp(one, x), x);
+    const auto e = hn::IfThenElse(hn::Eq(x, x), hn::Exp(one, Number(x)), x);
     out[i] = hn::GetLane(e);
     sum += out[i];
   }
