@@ -84,6 +84,13 @@ void MarkEmptyConstants(const Subgraph& subgraph, std::vector<TensorState>* stat
   }
 }
 
+absl::Status CheckFits(uint64_t bytes, uint64_t budget) {
+  // What one allocation can hold, which on 32-bit machines is less than the budget may be.
+  const uint64_t most = std::min<uint64_t>(budget, PTRDIFF_MAX);
+  if (bytes <= most) return absl::OkStatus();
+  return Invalid("the tensors need {} MB, more than the {} MB allowed", bytes >> 20, most >> 20);
+}
+
 class Builder {
  public:
   // `visits`: see ExecutorNodeShapes. `budget`: of all nodes together.
@@ -110,6 +117,12 @@ class Builder {
     LS_RETURN_IF_ERROR(inferred);
     for (size_t i = 0; i < shapes.size(); ++i) outputs[i].shape = shapes[i];
     SetShapes(shapes);
+    // Before kernels make lists of rows or columns.
+    for (const TensorView& output : outputs) {
+      if (!output.present || TypeSize(output.type) == 0) continue;
+      LS_ASSIGN_OR_RETURN(const size_t bytes, TensorBytes(output.type, output.shape));
+      LS_RETURN_IF_ERROR(CheckFits(bytes, program_.options.memory_budget));
+    }
     PrepareArgs args{node_,
                      inputs,
                      outputs,
@@ -288,12 +301,8 @@ class MemoryPlanner {
     for (const Step& step : program_.steps) scratch = std::max(scratch, step.kernel.scratch_bytes);
     program_.scratch_bytes = scratch;
     program_.arena_bytes = PlanArena(&blocks);
-    // What one allocation can hold, which on 32-bit machines is less than the budget may be.
-    const uint64_t most = std::min<uint64_t>(program_.options.memory_budget, PTRDIFF_MAX);
-    if (uint64_t{program_.arena_bytes} + scratch > most) {
-      return Invalid("the tensors need {} MB, more than the {} MB allowed",
-                     program_.arena_bytes >> 20, most >> 20);
-    }
+    LS_RETURN_IF_ERROR(
+        CheckFits(uint64_t{program_.arena_bytes} + scratch, program_.options.memory_budget));
     for (size_t i = 0; i < blocks.size(); ++i)
       program_.placements[owner[i]].offset = blocks[i].offset;
     for (size_t t = 0; t < alias_.size(); ++t) {

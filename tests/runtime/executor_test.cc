@@ -206,6 +206,20 @@ TEST(ExecutorTest, MoreMemoryThanAllowedIsAnError) {
   EXPECT_THAT(std::string(Message(executor.status())), HasSubstr("MB allowed"));
 }
 
+// Before the kernel makes a list of its columns, of four times their bytes.
+TEST(ExecutorTest, ResultsAreHeldToTheMemoryBeforeKernelsArePrepared) {
+  GraphBuilder b;
+  const int32_t x = b.Input("x", {1, 1, 1, 1});
+  const int32_t size = b.Ints("size", {2}, {1, 1 << 30});
+  b.Output(b.Op(schema::BuiltinOperator_RESIZE_NEAREST_NEIGHBOR, "y", {x, size}, {1, 1, 1 << 30, 1},
+                Options(schema::ResizeNearestNeighborOptionsT{})));
+  auto executor =
+      Executor::Create(std::make_shared<const Graph>(b.graph()), {.memory_budget = 1 << 20});
+  ASSERT_FALSE(executor.ok());
+  EXPECT_THAT(std::string(Message(executor.status())),
+              HasSubstr("(node 0): the tensors need 4096 MB, more than the 1 MB"));
+}
+
 // 2^40 matrices and 2^30 columns without elements take no memory and no time.
 TEST(ExecutorTest, ShapesWithoutElements) {
   constexpr int32_t kMany = 1 << 20;
