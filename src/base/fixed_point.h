@@ -17,9 +17,10 @@ struct Multiplier {
   int shift = 0;
 };
 
-// REQUIRES: 0 <= factor < infinity.
+// REQUIRES: factor >= 0, or NaN. What is not finite saturates.
 inline Multiplier QuantizeMultiplier(double factor) {
   if (factor == 0.0) return {};
+  if (!std::isfinite(factor)) return {std::numeric_limits<int32_t>::max(), 31};
   int shift = 0;
   const double mantissa = std::frexp(factor, &shift);
   auto fixed = static_cast<int64_t>(std::round(mantissa * 0x1.0p31));

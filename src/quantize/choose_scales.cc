@@ -100,7 +100,7 @@ class Chooser {
     }
     float most = 0.0f;
     for (int32_t t : node(n).inputs) {
-      if (!HasRange(t)) continue;
+      if (t < 0 || !HasRange(t)) continue;
       const Ranges::Range& range = ranges_.tensors[static_cast<size_t>(t)];
       most = std::max(most, ActivationParams(kind_, range.min, range.max).scale[0]);
     }
@@ -126,7 +126,7 @@ class Chooser {
     for (const float w : tensor.data.As<float>()) most = std::max(most, std::abs(w));
     float least = 0.0f;
     for (const int32_t t : product.inputs) {
-      if (!HasRange(t)) continue;
+      if (t < 0 || !HasRange(t)) continue;  // without a bias
       const Ranges::Range& range = ranges_.tensors[static_cast<size_t>(t)];
       least = std::max(least, ActivationParams(kind_, range.min, range.max).scale[0] *
                                   (most / 127.0f) * 0x1.0p-6f);

@@ -11,6 +11,14 @@ namespace {
 constexpr int32_t kMin = std::numeric_limits<int32_t>::min();
 constexpr int32_t kMax = std::numeric_limits<int32_t>::max();
 
+TEST(QuantizeMultiplier, FactorsThatAreNotFiniteSaturate) {
+  for (const double factor : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+    const Multiplier m = QuantizeMultiplier(factor);
+    EXPECT_EQ(m.multiplier, std::numeric_limits<int32_t>::max());
+    EXPECT_EQ(m.shift, 31);
+  }
+}
+
 TEST(FixedPointTest, QuantizeMultiplierKeepsTheFactor) {
   Random random(1);
   for (int i = 0; i < 10000; ++i) {
